@@ -1,0 +1,1 @@
+"""Sound on disk and in memory: what it is, its samples, its pauses."""

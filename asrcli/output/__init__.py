@@ -1,0 +1,1 @@
+"""How a transcript looks: text, JSON, subtitles; a terminal."""

@@ -1,0 +1,1 @@
+"""The services and engines, each behind the same door."""

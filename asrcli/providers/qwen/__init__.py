@@ -1,0 +1,1 @@
+"""Qwen Cloud, also known as DashScope and Model Studio."""

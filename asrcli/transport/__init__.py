@@ -1,0 +1,1 @@
+"""The way to a service: HTTP, limits, retries."""
