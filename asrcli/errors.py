@@ -368,7 +368,7 @@ class MissingHelperError(_SentenceError):
     exit_status = 13
 
 
-class StoppedBySignal(BaseException):  # noqa: N818 - no error, and nobody may swallow it
+class StoppedBySignal(BaseException):
     """A signal asked us to stop; `exit_status` is 128 + its number."""
 
     def __init__(self, number: int) -> None:

@@ -26,7 +26,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        if value:
+        if len(value) >= 4:  # shorter ones would blot out half of any text
             _live.update({value, quote(value, safe=""), _base64(value)})
 
     def reveal(self) -> str:
