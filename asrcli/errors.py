@@ -20,10 +20,12 @@ __all__ = [
     "FileTooLongError",
     "FileUnreadableError",
     "InputError",
+    "InputRefusedError",
     "KeyMissingError",
     "KeyRefusedError",
     "LanguageError",
     "MissingHelperError",
+    "ModelRefusedError",
     "NetworkError",
     "NoAudioTrackError",
     "NotAudioError",
@@ -148,6 +150,12 @@ class FeatureError(UsageError):
         self.hint = f"{', '.join(instead)} can: choose it with -m." if instead else None
 
 
+class InputError(_SentenceError):
+    """An input that cannot be used."""
+
+    exit_status = 7
+
+
 # --- 4, 5, 6, 9: what a service or the way to it answered -------------------------------------
 
 
@@ -168,7 +176,7 @@ class RemoteError(AsrError):
         retry: Retry | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(service, message)
+        Exception.__init__(self, service, message)  # past the sentence of an input error
         self.service = service
         self.message = message
         self.code = code
@@ -263,6 +271,19 @@ class RefusedError(ServiceError):
     """The service understood and declined: content, parameters, the file itself."""
 
 
+class InputRefusedError(RemoteError, InputError):
+    """The service does not take this recording: its size, its length or its format."""
+
+    exit_status = 7
+
+
+class ModelRefusedError(RemoteError, UsageError):
+    """The service does not know the model, or not in this place."""
+
+    exit_status = 2
+    hint = "See `asrcli models` for what there is."
+
+
 class UnexpectedAnswerError(ServiceError):
     """An answer that is not what the service documents."""
 
@@ -272,12 +293,6 @@ class RedirectError(ServiceError):
 
 
 # --- 7: inputs --------------------------------------------------------------------------------
-
-
-class InputError(_SentenceError):
-    """An input that cannot be used."""
-
-    exit_status = 7
 
 
 class FileUnreadableError(InputError):

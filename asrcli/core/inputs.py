@@ -1,0 +1,207 @@
+"""What is to be transcribed: files, folders, patterns, standard input, URLs and references.
+
+A folder is walked as it is needed, so that the first file is under way before the last is found.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from asrcli.errors import AsrError, EmptyFileError, FileUnreadableError, InputError, UsageError
+from asrcli.providers.base import Reference
+
+__all__ = ["AUDIO_SUFFIXES", "Filter", "Input", "expand", "materialize", "read_reference", "spool"]
+
+AUDIO_SUFFIXES = frozenset(
+    ".aac .aif .aifc .aiff .amr .avi .flac .flv .m4a .m4b .mka .mkv .mov .mp3 .mp4 .mpeg .mpg "
+    ".oga .ogg .opus .wav .webm .wma .wmv".split()
+)
+"""What is looked at in a folder; a file that is named is looked at whatever its name."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to transcribe."""
+
+    name: str
+    """As the user wrote it, or as it was found below a folder that the user wrote."""
+    path: Path | None = None
+    """None for standard input, a URL or a reference."""
+    reference: Reference | None = None
+    output: PurePath = field(default_factory=lambda: PurePath("stdin"))
+    """Where its result goes below `-o DIR`, without the suffix of a format."""
+    problem: AsrError | None = None
+    """Why it cannot be used, where that is known without opening it."""
+
+    @property
+    def is_stdin(self) -> bool:
+        """True for `-`."""
+        return self.path is None and self.reference is None and self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which files of a folder are taken. Patterns match the name or the path below the folder."""
+
+    recursive: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow: bool = False
+
+    def takes(self, below: PurePath) -> bool:
+        """True for a file that is to be transcribed."""
+        if any(_matches(below, pattern) for pattern in self.exclude):
+            return False
+        if self.include:
+            return any(_matches(below, pattern) for pattern in self.include)
+        return below.suffix.lower() in AUDIO_SUFFIXES
+
+
+def _matches(below: PurePath, pattern: str) -> bool:
+    return fnmatch.fnmatch(below.name, pattern) or fnmatch.fnmatch(below.as_posix(), pattern)
+
+
+def read_reference(text: str) -> Reference | None:
+    """The reference or URL that a text is, or None if it is the name of a file."""
+    if text.startswith("onemin:"):
+        return Reference("onemin", text.removeprefix("onemin:"))
+    if text.startswith("oss://"):
+        return Reference("qwen", text)
+    if text.startswith(("https://", "http://")):
+        return Reference(None, text)
+    return None
+
+
+def expand(names: Iterable[str], which: Filter) -> Iterator[Input]:
+    """All inputs, in the order in which they were named; the same file twice is taken once."""
+    seen: set[object] = set()
+    stdin = False
+    for name in names:
+        for found in _expand_one(name, which):
+            if found.is_stdin:
+                if stdin:
+                    raise UsageError("standard input (-) can be read once only")
+                stdin = True
+            identity = _identity(found)
+            if identity not in seen:
+                seen.add(identity)
+                yield found
+
+
+def _identity(found: Input) -> object:
+    if found.path is None:
+        return found.name
+    return os.path.normcase(found.path.absolute())
+
+
+def _expand_one(name: str, which: Filter) -> Iterator[Input]:
+    if name == "-":
+        yield Input("-")
+        return
+    reference = read_reference(name)
+    path = Path(name)
+    if reference is not None and not path.exists():
+        yield Input(name, reference=reference, output=_reference_output(reference))
+    elif path.is_dir():
+        yield from _in_folder(name, path, which)
+    elif not os.path.lexists(path) and glob.has_magic(name):
+        yield from _by_pattern(name)
+    else:
+        yield Input(name, path, output=_output_name(path))
+
+
+def _output_name(path: Path) -> PurePath:
+    return PurePath(path.name)
+
+
+def _reference_output(reference: Reference) -> PurePath:
+    # The last part of the path alone, and nothing that could lead out of the output folder.
+    last = reference.location.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    kept = "".join(c if c.isalnum() or c in "._-" else "_" for c in last).lstrip(".")
+    return PurePath(kept or "audio")
+
+
+def _by_pattern(pattern: str) -> Iterator[Input]:
+    found = sorted(glob.glob(pattern, recursive=True))
+    files = [Path(name) for name in found if not Path(name).is_dir()]
+    if not files:
+        yield Input(pattern, problem=FileUnreadableError(f"no file matches {pattern}"))
+    for path in files:
+        yield Input(str(path), path, output=_output_name(path))
+
+
+def _in_folder(name: str, folder: Path, which: Filter) -> Iterator[Input]:
+    empty = True
+    for path in _walk(folder, which):
+        below = path.relative_to(folder)
+        if which.takes(below):
+            empty = False
+            yield Input(str(path), path, output=PurePath(below))
+    if empty:
+        hint = None if which.recursive else "-r looks into the folders below, too."
+        problem = InputError(f"no audio files in the folder {name}", hint=hint)
+        yield Input(name, problem=problem)
+
+
+def _walk(folder: Path, which: Filter) -> Iterator[Path]:
+    """Regular files, folder by folder in order of name; a FIFO or a device is never opened."""
+    visited: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = current.stat()
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        below = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=which.follow):
+                below.append(current / entry.name)
+            elif entry.is_file(follow_symlinks=which.follow):
+                yield current / entry.name
+        if which.recursive:
+            waiting.extend(reversed(below))
+
+
+# --- things that are not files ----------------------------------------------------------------
+
+
+def materialize(found: Input, folder: Path, stdin: BinaryIO | None) -> Path:
+    """A file that can be opened twice: the input itself, or what a pipe gave, kept in `folder`."""
+    if found.path is None:
+        return spool(stdin, folder, name="standard input")
+    try:
+        is_fifo = stat.S_ISFIFO(found.path.stat().st_mode)
+    except OSError:
+        return found.path  # the probe says what is wrong with it
+    if is_fifo:
+        with found.path.open("rb") as pipe:
+            return spool(pipe, folder, name=found.name)
+    return found.path
+
+
+def spool(stream: BinaryIO | None, folder: Path, *, name: str) -> Path:
+    """Copy a stream to disk, since formats such as M4A have to be read from both ends."""
+    if stream is None or stream.closed:
+        raise FileUnreadableError(f"{name} is closed")
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        while block := stream.read(_BLOCK):
+            file.write(block)
+        empty = file.tell() == 0
+    if empty:
+        raise EmptyFileError(name)
+    return Path(file.name)

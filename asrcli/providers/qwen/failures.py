@@ -1,0 +1,203 @@
+"""What DashScope's errors mean.
+
+They come in several shapes: `code` and `message` at the top, or inside `error`, with a status of
+400 and above or with 200; as an event of a stream; as XML from the object store.
+Page: https://docs.qwencloud.com/api-reference/preparation/error-messages.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from asrcli.errors import (
+    ArrearsError,
+    AsrError,
+    InputRefusedError,
+    KeyRefusedError,
+    ModelRefusedError,
+    RateLimitedError,
+    RefusedError,
+    RemoteError,
+    Retry,
+    RightsError,
+    ServiceError,
+)
+from asrcli.providers.reading import dig, first_text, text_at, without_urls
+from asrcli.transport.http import Answer
+
+__all__ = ["failure", "read_failure", "read_store_failure"]
+
+Kind = tuple[type[RemoteError], Retry]
+
+_REFUSED: Kind = (RefusedError, Retry.NEVER)
+_INPUT: Kind = (InputRefusedError, Retry.NEVER)
+_ARREARS: Kind = (ArrearsError, Retry.NEVER)
+_RATE: Kind = (RateLimitedError, Retry.THROTTLED)
+_RIGHTS: Kind = (RightsError, Retry.NEVER)
+_KEY: Kind = (KeyRefusedError, Retry.NEVER)
+_MODEL: Kind = (ModelRefusedError, Retry.NEVER)
+_SERVER: Kind = (ServiceError, Retry.TRANSIENT)
+
+# In lower case; the native spelling and that of the OpenAI-compatible protocol.
+_BY_CODE: dict[str, Kind] = {
+    "invalidapikey": _KEY,
+    "invalid_api_key": _KEY,
+    "not authorized": _RIGHTS,
+    "accessdenied": _RIGHTS,
+    "access_denied": _RIGHTS,
+    "accessdenied.unpurchased": _ARREARS,
+    "model.accessdenied": _RIGHTS,
+    "workspace.accessdenied": _RIGHTS,
+    "workspacenotfound": _RIGHTS,
+    "allocationquota.freetieronly": _ARREARS,
+    "arrearage": _ARREARS,
+    "commoditynotpurchased": _ARREARS,
+    "prepaidbilloverdue": _ARREARS,
+    "postpaidbilloverdue": _ARREARS,
+    "modelnotfound": _MODEL,
+    "model_not_found": _MODEL,
+    "model_not_supported": _MODEL,
+    "throttling": _RATE,
+    "throttling.ratequota": _RATE,
+    "throttling.burstrate": _RATE,
+    "throttling.allocationquota": _RATE,
+    "limit_requests": _RATE,
+    "limit_burst_rate": _RATE,
+    "insufficient_quota": _RATE,
+    "invalidfile.audiolengtherror": _INPUT,
+    "invalidfile.downloadfailed": (InputRefusedError, Retry.TRANSIENT),
+    "invalidparameter.datainspection": (InputRefusedError, Retry.TRANSIENT),
+    "datainspectionfailed": _REFUSED,
+    "data_inspection_failed": _REFUSED,
+    "apiconnectionerror": _SERVER,
+    "clientdisconnect": _SERVER,
+    "internalerror": _SERVER,
+    "internalerror.algo": _SERVER,
+    "internalerror.fileupload": _SERVER,
+    "internalerror.upload": _SERVER,
+    "systemerror": _SERVER,
+    "modelservicefailed": _SERVER,
+    "internalerror.timeout": (ServiceError, Retry.NEVER),
+    "requesttimeout": _SERVER,
+    "modelservingerror": _SERVER,
+    "modelunavailable": _SERVER,
+    "serviceunavailable": _SERVER,
+    "gatewaytimeout": _SERVER,
+}
+_BY_STATUS: dict[int, Kind] = {401: _KEY, 402: _ARREARS, 403: _RIGHTS, 404: _MODEL, 429: _RATE}
+_INNER_CODE = re.compile(r"^<\d{3}>\s*([A-Za-z.]+):\s*(.*)$", re.DOTALL)
+_SAYS_AUDIO = re.compile(r"max bytes per data-uri|download multimodal|audio|decod", re.IGNORECASE)
+
+
+def read_failure(answer: Answer) -> AsrError | None:
+    """The error an answer reports, also one that came with HTTP 200; None if there is none.
+
+    A 5xx that holds no code is left to the transport's own reading.
+    """
+    body = _body(answer)
+    code = first_text(
+        text_at(body, "code"), text_at(body, "error", "code"), text_at(body, "error", "type")
+    )
+    if answer.status < 300 and not (code or dig(body, "error")):
+        return None
+    if 300 <= answer.status < 400 or (answer.status >= 500 and code is None):
+        return None
+    message = first_text(
+        text_at(body, "message"), text_at(body, "error", "message"), dig(body, "error")
+    )
+    return failure(
+        code,
+        message or f"it answered HTTP {answer.status} without a reason",
+        http_status=answer.status,
+        request_id=answer.request_id or text_at(body, "request_id"),
+    )
+
+
+def failure(
+    code: str | None,
+    message: str,
+    *,
+    http_status: int | None = None,
+    request_id: str | None = None,
+) -> RemoteError:
+    """The error for a code of the service, wherever it stood: an answer, a stream, a job."""
+    # The compatible protocol keeps the native code inside its message.
+    if inner := _INNER_CODE.match(message):
+        code, message = inner[1], inner[2]
+    kind, retry = _kind(code, message, http_status)
+    return kind(
+        "qwen",
+        without_urls(message),
+        code=code,
+        http_status=http_status,
+        request_id=request_id,
+        retry=retry,
+        hint=_hint(kind, code),
+    )
+
+
+def _kind(code: str | None, message: str, status: int | None) -> Kind:
+    lowered = (code or "").lower()
+    if lowered in {"throttling.allocationquota", "insufficient_quota"} and (
+        status == 400 or "free allocated quota" in message.lower()
+    ):
+        return _ARREARS
+    if lowered in _BY_CODE:
+        return _BY_CODE[lowered]
+    if lowered == "invalidparameter" and "download" in message.lower():
+        return InputRefusedError, Retry.TRANSIENT
+    if lowered.endswith("invalidparameter") and _SAYS_AUDIO.search(message):
+        return _INPUT
+    if "model not exist" in message.lower():
+        return _MODEL
+    if status is not None and status >= 500:
+        return _SERVER
+    return _BY_STATUS.get(status or 0, _REFUSED)
+
+
+def _hint(kind: type[RemoteError], code: str | None) -> str | None:
+    if kind is KeyRefusedError:
+        return (
+            "A key belongs to one region: if it is right, try --region intl, cn, us or hk. "
+            "Keys of a coding plan (sk-sp-…) do not work here."
+        )
+    if code and code.lower() == "allocationquota.freetieronly":
+        return "The free quota is used up; switch off “free tier only” in the console to go on."
+    return None
+
+
+def _body(answer: Answer) -> Any:
+    try:
+        return answer.json
+    except AsrError:
+        if answer.status < 300:
+            raise
+        return None
+
+
+# --- the object store -------------------------------------------------------------------------
+
+_XML = re.compile(r"<(Code|Message|RequestId)>([^<]{1,500})</\1>")
+
+
+def read_store_failure(answer: Answer) -> AsrError | None:
+    """The error of the object store that uploads go to; it answers in XML."""
+    if answer.status < 300:
+        return None
+    if answer.status >= 500:
+        return ServiceError(
+            "qwen", "the upload host failed", http_status=answer.status, retry=Retry.TRANSIENT
+        )
+    parts = dict(_XML.findall(answer.body.decode("utf-8", "replace")))
+    code, message = parts.get("Code"), parts.get("Message", "the upload was refused")
+    expired = "expired" in message.lower()
+    kind: Kind = _INPUT if code == "EntityTooLarge" else (ServiceError, Retry.NEVER)
+    return kind[0](
+        "qwen",
+        without_urls(message),
+        code="PolicyExpired" if expired else code,
+        http_status=answer.status,
+        request_id=parts.get("RequestId"),
+        retry=kind[1],
+    )

@@ -1,0 +1,118 @@
+"""Temporary storage of Qwen Cloud: a policy from the service, then a form to its object store.
+
+Page: https://www.alibabacloud.com/help/en/model-studio/get-temporary-file-url. A file lives for
+48 hours, belongs to the model it was uploaded for, and can neither be listed nor deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asrcli.errors import FileTooLargeError, ServiceError, UnexpectedAnswerError
+from asrcli.media.audio import AudioFile
+from asrcli.providers.base import Model, Reference
+from asrcli.providers.reading import dig, number_at, text_at
+from asrcli.transport.http import FilePart, HTTPClient
+
+__all__ = ["LIFETIME", "Uploads"]
+
+LIFETIME = timedelta(hours=48)
+_SPARE_SECONDS = 60.0
+"""A policy that ends sooner than this is not used for another file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    host: str
+    folder: str
+    fields: tuple[tuple[str, str], ...]
+    most_bytes: int | None
+    ends: float
+
+
+class Uploads:
+    """Stores files; one policy serves all files of a model until it ends."""
+
+    def __init__(
+        self,
+        service: HTTPClient,
+        store: HTTPClient,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._clock = clock
+        self._now = now
+        self._policies: dict[str, _Policy] = {}
+        self._lock = threading.Lock()
+
+    def store(self, audio: AudioFile, model: Model) -> Reference:
+        """Upload a file for `model`; raises FileTooLargeError before the first byte is sent.
+
+        A policy that ended between its answer and its use is replaced once.
+        """
+        try:
+            return self._send(audio, self._policy(model))
+        except ServiceError as error:
+            if error.code != "PolicyExpired":
+                raise
+        with self._lock:
+            self._policies.pop(model.id, None)
+        return self._send(audio, self._policy(model))
+
+    def _send(self, audio: AudioFile, policy: _Policy) -> Reference:
+        if policy.most_bytes is not None and audio.size > policy.most_bytes:
+            raise FileTooLargeError(audio.name, audio.size, policy.most_bytes)
+        # A name of our own: the user's is nobody's business there, and two may be alike.
+        key = f"{policy.folder}/{uuid.uuid4().hex}{audio.suffix}"
+        fields = [*policy.fields, ("key", key), ("success_action_status", "200")]
+        part = FilePart("file", f"audio{audio.suffix}", audio.mime_type, audio.path)
+        self._store.post_file(policy.host, fields, part)
+        return Reference("qwen", f"oss://{key}", self._now() + LIFETIME)
+
+    def _policy(self, model: Model) -> _Policy:
+        with self._lock:
+            policy = self._policies.get(model.id)
+            if policy is None or policy.ends - self._clock() < _SPARE_SECONDS:
+                started = self._clock()
+                answer = self._service.get(
+                    "uploads", params={"action": "getPolicy", "model": model.id}
+                )
+                policy = _read_policy(answer.json, started, request_id=answer.request_id)
+                self._policies[model.id] = policy
+            return policy
+
+
+def _read_policy(body: Any, started: float, *, request_id: str | None) -> _Policy:
+    data = dig(body, "data")
+    host, folder = text_at(data, "upload_host"), text_at(data, "upload_dir")
+    fields = tuple(
+        (name, text_at(data, source))
+        for name, source in (
+            ("OSSAccessKeyId", "oss_access_key_id"),
+            ("Signature", "signature"),
+            ("policy", "policy"),
+            ("x-oss-object-acl", "x_oss_object_acl"),
+            ("x-oss-forbid-overwrite", "x_oss_forbid_overwrite"),
+        )
+    )
+    if not host or not folder or any(value is None for _, value in fields):
+        raise UnexpectedAnswerError(
+            "qwen", "the upload policy lacks a field", http_status=200, request_id=request_id
+        )
+    megabytes = number_at(data, "max_file_size_mb")
+    return _Policy(
+        host=host,
+        folder=folder.strip("/"),
+        fields=tuple((name, value) for name, value in fields if value is not None),
+        most_bytes=int(megabytes * 1_000_000) if megabytes else None,
+        ends=started + (number_at(data, "expire_in_seconds") or 0.0),
+    )

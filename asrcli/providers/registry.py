@@ -1,0 +1,55 @@
+"""From a provider's name to the provider, with its key, its host and its manners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asrcli.errors import UsageError
+from asrcli.providers.base import API, Model, Provider
+from asrcli.settings import Settings
+from asrcli.transport.connection import Connection
+from asrcli.transport.retry import Retrier
+
+__all__ = ["can_run", "make"]
+
+
+def can_run(model: Model) -> bool:
+    """True for a model that this version knows how to call."""
+    return model.api in {API.ONEMIN, API.SYNC, API.EMBEDDED}
+
+
+def make(
+    name: str,
+    settings: Settings,
+    connection: Connection,
+    *,
+    retrier: Callable[[], Retrier],
+    wait: Callable[[float], None],
+) -> Provider:
+    """The provider of that name; raises KeyMissingError or ConfigurationError.
+
+    `wait` sleeps, and wakes up when the run is given up.
+    """
+    if name == "local":
+        from asrcli.providers.local import Local
+
+        return Local()
+    if name == "qwen":
+        from asrcli.providers.qwen.hosts import find_hosts
+        from asrcli.providers.qwen.provider import Qwen
+
+        key = settings.require_key("qwen")
+        return Qwen(key.value, find_hosts(settings), connection, retrier=retrier())
+    if name == "onemin":
+        from asrcli.providers.onemin import DEFAULT_BASE_URL, OneMin
+
+        key = settings.require_key("onemin")
+        base = settings.base_url("onemin")
+        return OneMin(
+            key.value,
+            connection,
+            retrier=retrier(),
+            base_url=base.value if base else DEFAULT_BASE_URL,
+            wait=wait,
+        )
+    raise UsageError(f"there is no provider {name!r}")
