@@ -18,7 +18,16 @@ from typing import BinaryIO
 from asrcli.errors import AsrError, EmptyFileError, FileUnreadableError, InputError, UsageError
 from asrcli.providers.base import Reference
 
-__all__ = ["AUDIO_SUFFIXES", "Filter", "Input", "expand", "materialize", "read_reference", "spool"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "Filter",
+    "Input",
+    "expand",
+    "materialize",
+    "read_list",
+    "read_reference",
+    "spool",
+]
 
 AUDIO_SUFFIXES = frozenset(
     ".aac .aif .aifc .aiff .amr .avi .flac .flv .m4a .m4b .mka .mkv .mov .mp3 .mp4 .mpeg .mpg "
@@ -175,6 +184,31 @@ def _walk(folder: Path, which: Filter) -> Iterator[Path]:
                 yield current / entry.name
         if which.recursive:
             waiting.extend(reversed(below))
+
+
+def read_list(source: str | None, stdin: BinaryIO | None, *, null: bool) -> Iterator[str]:
+    """Names from a file (or `-`): one a line, or each ended by NUL.
+
+    In lines, blank ones and those that begin with `#` are skipped, and CRLF ends a line too; a name
+    that begins with `#` is written `./#…`. Names are relative to the current folder.
+    """
+    if source is None:
+        return
+    content = _read_all(source, stdin)
+    for name in content.split(b"\0" if null else b"\n"):
+        kept = name if null else name.removesuffix(b"\r")
+        if not kept.strip() or (not null and kept.startswith(b"#")):
+            continue
+        yield os.fsdecode(kept)
+
+
+def _read_all(source: str, stdin: BinaryIO | None) -> bytes:
+    try:
+        if source == "-":
+            return stdin.read() if stdin is not None else b""
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the list {source}: {error.strerror}") from error
 
 
 # --- things that are not files ----------------------------------------------------------------

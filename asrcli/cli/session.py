@@ -1,0 +1,160 @@
+"""What one run of a command holds: console, settings, providers, temporary files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from asrcli.errors import StoppedBySignal, UsageError
+from asrcli.output.console import Console
+from asrcli.settings import Settings
+
+if TYPE_CHECKING:
+    from asrcli.providers.base import Provider
+    from asrcli.transport.connection import Connection
+
+__all__ = ["Network", "Session", "console", "open_console"]
+
+_console: Console | None = None
+
+
+def console() -> Console:
+    """The console of this run; a plain one where no command has opened its own yet."""
+    return _console or open_console()
+
+
+def open_console(
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    debug: bool = False,
+    color: str = "auto",
+    progress: str = "auto",
+) -> Console:
+    """Make the console that the options ask for, and keep it as that of this run."""
+    for value, known, name in (
+        (color, ("auto", "always", "never"), "--color"),
+        (progress, ("auto", "none", "json"), "--progress"),
+    ):
+        if value not in known:
+            raise UsageError(f"{name} is one of {', '.join(known)}, not {value!r}")
+    global _console  # noqa: PLW0603 - one process has one pair of streams
+    _console = Console(
+        stdout=sys.stdout.buffer if sys.stdout is not None else None,
+        stderr=sys.stderr,
+        environ=os.environ,
+        quiet=quiet,
+        verbose=verbose,
+        debug=debug,
+        color=color,
+        progress=progress,
+    )
+    return _console
+
+
+def stdin() -> BinaryIO | None:
+    """Standard input as bytes; None where it is closed."""
+    return sys.stdin.buffer if sys.stdin is not None else None
+
+
+def stdin_is_terminal() -> bool:
+    """True when nothing is piped in, and reading would wait for the keyboard."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+MOST_CALLS = 64
+
+
+def clamped_calls(asked: int, out: Console) -> int:
+    """How many calls may be in flight; more than the most is clamped, with a note."""
+    if asked > MOST_CALLS:
+        out.warning(f"--jobs {asked} is more than asrcli sends at once: {MOST_CALLS}")
+    return min(asked, MOST_CALLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the options say about the way to a service."""
+
+    base_url: str | None = None
+    region: str | None = None
+    ca_bundle: Path | None = None
+    insecure_http: bool = False
+    offline: bool = False
+    timeout: float = 600.0
+    retries: int = 4
+    rpm: float | None = None
+    calls: int = 4
+
+
+@dataclass(slots=True)
+class Session:
+    """Opened by a command; closing it lets go of everything, also when the run is stopped."""
+
+    console: Console
+    settings: Settings
+    network: Network
+    stop: threading.Event = field(default_factory=threading.Event)
+    _providers: dict[str, Provider] = field(default_factory=dict)
+    _folder: Path | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def open(cls, console: Console, network: Network) -> Session:
+        """Read the settings; nothing is asked of any service yet."""
+        settings = Settings(base_url=network.base_url, region=network.region, warn=console.warning)
+        return cls(console, settings, network)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.stop.set()
+        if isinstance(error, StoppedBySignal | KeyboardInterrupt):
+            self.console.note("stopping…")
+        for provider in self._providers.values():
+            with contextlib.suppress(Exception):
+                provider.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def folder(self) -> Path:
+        """The folder for temporary files, readable by this user alone; made when first needed."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="asrcli-"))
+            return self._folder
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name; one instance for the whole run."""
+        from asrcli.providers.registry import make
+
+        if name not in self._providers:
+            self._providers[name] = make(
+                name, self.settings, self._connection(), retrier=self._retrier, wait=self._wait
+            )
+        return self._providers[name]
+
+    def _wait(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+
+    def _connection(self) -> Connection:
+        from asrcli.transport.connection import Connection
+
+        return Connection(
+            timeout=self.network.timeout or None,
+            ca_bundle=self.network.ca_bundle,
+            insecure_http=self.network.insecure_http,
+            offline=self.network.offline,
+            max_connections=self.network.calls,
+        )

@@ -1,0 +1,162 @@
+"""`asrcli transcribe`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from asrcli.cli import options as opt
+from asrcli.cli.options import option
+
+__all__ = ["transcribe"]
+
+WHAT = "What is transcribed"
+HOW = "How it is transcribed"
+WHERE = "What is written, and where"
+
+
+def transcribe(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT...", help="Files, folders, patterns, references, URLs or -."),
+    ] = None,
+    model: opt.ModelName = "auto",
+    provider: opt.ProviderName = None,
+    language: opt.Language = None,
+    itn: Annotated[
+        bool | None, option("--itn/--no-itn", panel=HOW, help="“twenty one” as “21”, or not.")
+    ] = None,
+    emotion: Annotated[bool, option("--emotion", panel=HOW, help="The speaker's emotion.")] = False,
+    words: Annotated[bool, option("--words", panel=HOW, help="Times of words, in json.")] = False,
+    prompt: Annotated[
+        str | None,
+        option("--prompt", metavar="TEXT|@FILE", panel=HOW, help="What it is about: names, terms."),
+    ] = None,
+    recursive: Annotated[
+        bool, option("--recursive", "-r", panel=WHAT, help="Folders below folders, too.")
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        option("--include", metavar="GLOB", panel=WHAT, help="In folders: these files alone."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        option("--exclude", metavar="GLOB", panel=WHAT, help="In folders: not these files."),
+    ] = None,
+    follow: Annotated[
+        bool, option("--follow", panel=WHAT, help="In folders: follow links.")
+    ] = False,
+    files_from: Annotated[
+        str | None,
+        option("--files-from", metavar="FILE", panel=WHAT, help="Inputs, one a line; - for stdin."),
+    ] = None,
+    null: Annotated[
+        bool, option("--null", "-0", panel=WHAT, help="--files-from is separated by NUL.")
+    ] = False,
+    channel: Annotated[
+        int | None,
+        option("--channel", metavar="N", min=0, panel=WHAT, help="One channel, from 0; else all."),
+    ] = None,
+    track: Annotated[
+        int, option("--track", metavar="N", min=0, panel=WHAT, help="Which audio track, from 0.")
+    ] = 0,
+    normalize: Annotated[
+        bool, option("--normalize", panel=WHAT, help="Raise the level of quiet clips.")
+    ] = False,
+    format: Annotated[  # noqa: A002 - it is the option's name
+        list[str] | None,
+        option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            panel=WHERE,
+            help="text, json, jsonl, srt, vtt or tsv; several with -o DIR.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        option("--output", "-o", metavar="PATH", panel=WHERE, help="A file or a folder; - prints."),
+    ] = None,
+    overwrite: Annotated[
+        bool, option("--overwrite", panel=WHERE, help="Replace what is there.")
+    ] = False,
+    headings: Annotated[
+        bool,
+        option("--headings/--no-headings", panel=WHERE, help="==> NAME <== above several texts."),
+    ] = True,
+    max_line_chars: Annotated[
+        int, option("--max-line-chars", metavar="N", min=10, panel=WHERE, help="Of a subtitle.")
+    ] = 42,
+    max_lines: Annotated[
+        int, option("--max-lines", metavar="N", min=1, panel=WHERE, help="Of a subtitle.")
+    ] = 2,
+    max_cue_seconds: Annotated[
+        float,
+        option("--max-cue-seconds", metavar="S", min=0.5, panel=WHERE, help="Of a subtitle."),
+    ] = 7.0,
+    jobs: Annotated[
+        int,
+        option("--jobs", "-j", metavar="N", min=1, panel=opt.SENDING, help="Requests in flight."),
+    ] = 4,
+    fail_fast: Annotated[
+        bool, option("--fail-fast", panel=opt.SENDING, help="Stop at the first failure.")
+    ] = False,
+    base_url: opt.BaseURL = None,
+    region: opt.Region = None,
+    ca_bundle: opt.CABundle = None,
+    insecure_http: opt.InsecureHTTP = False,
+    offline: opt.Offline = False,
+    timeout: opt.Timeout = 600.0,
+    retries: opt.Retries = 4,
+    rpm: opt.RPM = None,
+    progress: opt.Progress = "auto",
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    color: opt.Color = "auto",
+    debug: opt.Debug = False,
+) -> None:
+    """Transcribe recordings, and print the text.
+
+    \b
+    Examples:
+      asrcli transcribe talk.mp3
+      asrcli transcribe -l de -f srt -o talk.srt talk.mp4
+      asrcli transcribe -r recordings/ -o transcripts/
+      ffmpeg -i film.mkv -f wav - | asrcli transcribe -
+    """
+    from asrcli.cli.run import Request, Run, read_prompt
+    from asrcli.cli.session import Network, Session, clamped_calls, open_console, stdin
+    from asrcli.core.inputs import Filter, read_list
+    from asrcli.core.prepare import Changes
+    from asrcli.output.cues import CueShape
+
+    console = open_console(
+        quiet=quiet, verbose=verbose, debug=debug, color=color, progress=progress
+    )
+    network = Network(
+        base_url=base_url,
+        region=region,
+        ca_bundle=ca_bundle,
+        insecure_http=insecure_http,
+        offline=offline,
+        timeout=timeout,
+        retries=retries,
+        rpm=rpm,
+        calls=clamped_calls(jobs, console),
+    )
+    request = Request(model, provider, language, itn, emotion, words, read_prompt(prompt))
+    which = Filter(recursive, tuple(include or ()), tuple(exclude or ()), follow)
+    names = [*(inputs or []), *read_list(files_from, stdin(), null=null)]
+    with Session.open(console, network) as session:
+        run = Run(
+            session,
+            output=output,
+            formats=format or [],
+            overwrite=overwrite,
+            headings=headings,
+            shape=CueShape(max_line_chars, max_lines, max_cue_seconds),
+            fail_fast=fail_fast,
+        )
+        status = run(names, which, request, Changes(channel, normalize), track)
+    raise typer.Exit(status)
