@@ -150,85 +150,82 @@ def encode_as(
     stem. `rate` in Hz and `bit_rate` in bit/s replace the format's own; `codec` is FFmpeg's name.
     """
     kind = _FORMATS[container]
-    pictured = kind.video is not None and video is not False
-    stem = source.stem if pictured or kind.video is None else f"{source.stem}-sound"
+    picture_codec = None if video is False else kind.video
+    stem = source.stem if picture_codec == kind.video else f"{source.stem}-sound"
     path = folder / f"{stem}.{container}"
     rate = rate or kind.rate
     codec = codec or kind.codec
     if codec == "vorbis":
-        return _write_vorbis(_resampled(source, rate), path, rate, channels)
-    _encode(
-        _resampled(source, rate),
-        path,
-        kind.muxer,
-        codec,
-        rate=rate,
-        channels=channels,
-        bit_rate=bit_rate or kind.bit_rate,
-        video=kind.video if pictured else None,
-    )
+        return _write_vorbis(source, path, rate, channels)
+    import av
+
+    with av.open(str(path), "w", format=kind.muxer) as out:
+        # The picture comes first, as cameras write it.
+        picture: Any = out.add_stream(picture_codec, rate=25) if picture_codec else None
+        layout = "mono" if channels == 1 else "stereo" if channels == 2 else f"{channels}c"
+        options = {"compression_level": "3" if codec == "libopus" else "7"}
+        sound: Any = out.add_stream(codec, rate=rate, options=options, layout=layout)
+        if bit_rate or kind.bit_rate:
+            sound.bit_rate = bit_rate or kind.bit_rate
+        if picture is not None:
+            picture.width, picture.height, picture.pix_fmt = 32, 32, "yuv420p"
+        out.start_encoding()
+        if picture is not None:
+            for packet in _pictures(picture, _seconds(source)):
+                out.mux(packet)
+        for packet in _sounds(sound, _blocks(source, rate), layout, channels):
+            out.mux(packet)
     return path
 
 
-def _write_vorbis(samples: Samples, path: Path, rate: int, channels: int) -> Path:
+def _write_vorbis(source: Path, path: Path, rate: int, channels: int) -> Path:
     # PyAV's wheel has no libvorbis, and FFmpeg's own encoder is an experiment; libsndfile's is not.
     import numpy as np
     import soundfile
 
     with soundfile.SoundFile(path, "w", rate, channels, format="OGG", subtype="VORBIS") as out:
-        for start in range(0, len(samples), rate):
-            out.write(np.repeat(samples[start : start + rate, None], channels, axis=1))
+        for block in _blocks(source, rate):
+            out.write(np.repeat(block[:, None], channels, axis=1))
     return path
 
 
-def _encode(
-    samples: Samples,
-    path: Path,
-    muxer: str,
-    codec: str,
-    *,
-    rate: int,
-    channels: int,
-    bit_rate: int | None,
-    video: str | None,
-) -> None:
+def _sounds(stream: Any, blocks: Iterable[Samples], layout: str, channels: int) -> Iterator[Any]:
     import av
 
-    with av.open(str(path), "w", format=muxer) as out:
-        # The picture comes first, as cameras write it.
-        picture: Any = out.add_stream(video, rate=25) if video else None
-        layout = "mono" if channels == 1 else "stereo" if channels == 2 else f"{channels}c"
-        sound: Any = out.add_stream(codec, rate=rate, layout=layout)
-        if bit_rate:
-            sound.bit_rate = bit_rate
-        if picture is not None:
-            picture.width, picture.height, picture.pix_fmt = 32, 32, "yuv420p"
-        out.start_encoding()
-        if picture is not None:
-            for packet in _pictures(picture, len(samples) / rate):
-                out.mux(packet)
-        for packet in _sounds(sound, samples, layout, channels):
-            out.mux(packet)
+    queue = av.AudioFifo()
+    written = 0
+    size = stream.codec_context.frame_size or 1024
+
+    def encoded(*, partial: bool) -> Iterator[Any]:
+        nonlocal written
+        for piece in queue.read_many(size, partial=partial):
+            piece.pts, piece.time_base = written, Fraction(1, stream.rate)
+            written += piece.samples
+            yield from stream.encode(piece)
+
+    for frame in _converted(stream, blocks, layout, channels):
+        queue.write(frame)
+        yield from encoded(partial=False)
+    yield from encoded(partial=True)
+    yield from stream.encode(None)
 
 
-def _sounds(stream: Any, samples: Samples, layout: str, channels: int) -> Iterator[Any]:
+def _converted(stream: Any, blocks: Iterable[Samples], layout: str, channels: int) -> Iterator[Any]:
+    """The samples in the form that the encoder takes."""
     import av
     import numpy as np
 
     resampler = av.AudioResampler(stream.codec_context.format, layout, stream.rate)
-    interleaved = np.repeat((samples * 32_767).astype(np.int16), channels)[None, :]
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(interleaved), "s16", layout)
-    frame.sample_rate = stream.rate
-    queue = av.AudioFifo()
-    for piece in resampler.resample(frame) + resampler.resample(None):
+    for block in blocks:
+        interleaved = np.repeat(np.round(block * 32_767).astype(np.int16), channels)[None, :]
+        frame: Any = av.AudioFrame.from_ndarray(np.ascontiguousarray(interleaved), "s16", layout)
+        frame.sample_rate = stream.rate
+        for piece in resampler.resample(frame):
+            piece.pts = None
+            yield piece
+    for piece in resampler.resample(None):
         piece.pts = None
-        queue.write(piece)
-    written = 0
-    for piece in queue.read_many(stream.codec_context.frame_size or 1024, partial=True):
-        piece.pts, piece.time_base = written, Fraction(1, stream.rate)
-        written += piece.samples
-        yield from stream.encode(piece)
-    yield from stream.encode(None)
+        yield piece
 
 
 def _pictures(stream: Any, seconds: float) -> Iterator[Any]:
@@ -330,11 +327,25 @@ def _read(path: Path) -> Samples:
     return samples  # type: ignore[no-any-return]
 
 
-def _resampled(path: Path, rate: int) -> Samples:
+def _seconds(path: Path) -> float:
+    import soundfile
+
+    return soundfile.info(path).duration  # type: ignore[no-any-return]
+
+
+def _blocks(path: Path, rate: int) -> Iterator[Samples]:
+    """The file at another rate, ten seconds at a time: some are hours long."""
+    import soundfile
     import soxr
 
-    samples = _read(path)
-    return samples if rate == RATE else soxr.resample(samples, RATE, rate)  # type: ignore[no-any-return]
+    with soundfile.SoundFile(path) as file:
+        if file.samplerate != RATE or file.channels != 1:
+            raise ValueError(f"{path.name} is not {RATE} Hz mono")
+        stream = soxr.ResampleStream(RATE, rate, 1, dtype="float32")
+        left = file.frames
+        for block in file.blocks(10 * RATE, dtype="float32"):
+            left -= len(block)
+            yield block if rate == RATE else stream.resample_chunk(block, last=left <= 0)
 
 
 def _write(path: Path, samples: Samples) -> Path:

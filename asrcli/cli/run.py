@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asrcli.cli.choosing import known_provider, nearest
-from asrcli.cli.session import Session, stdin, stdin_is_terminal
+from asrcli.cli.session import Session, require_stdout, stdin, stdin_is_terminal
 from asrcli.core.batch import Done, exit_status, run
 from asrcli.core.inputs import Filter, Input, expand
 from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_existing
 from asrcli.core.prepare import Changes
 from asrcli.core.recognize import Recognized, Recognizer
 from asrcli.core.select import Choice, Need, choose, explain
-from asrcli.errors import AsrError, ConfigurationError, UsageError
+from asrcli.errors import AsrError, ConfigurationError, FeatureError, UsageError
 from asrcli.output import records, writers
 from asrcli.output.cues import CueShape
 from asrcli.output.files import write_atomically
-from asrcli.providers.base import Feature, Options
+from asrcli.output.sanitize import for_json
+from asrcli.providers.base import Feature, Model, Options
+from asrcli.providers.catalogue import models
 from asrcli.providers.registry import can_run
 from asrcli.settings import PROVIDERS
+from asrcli.transcript import Transcript
 
 __all__ = ["Request", "Run", "read_prompt"]
 
@@ -52,15 +55,6 @@ class Request:
             Feature.TIMES: bool(_TIMED & set(formats)),
         }
         return frozenset(feature for feature, asked in wanted.items() if asked)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of one input."""
-
-    status: int
-    seconds: float = 0.0
-    """Of audio."""
 
 
 class Run:
@@ -114,7 +108,7 @@ class Run:
             self._output, self._formats, several=len(inputs) > 1, by_suffix=by_suffix
         )
         if destination.to_stdout:
-            self._console.check_stdout()
+            require_stdout()
         return destination
 
     def _choose(
@@ -135,10 +129,17 @@ class Run:
             usable={name: settings.usable(name) for name in PROVIDERS},
             can_run=can_run,
         )
+        self._refuse_untimed(choice.model, destination)
         self._console.detail(explain(choice))
         for warning in choice.warnings:
             self._console.note(warning)
         return choice
+
+    def _refuse_untimed(self, model: Model, destination: Destination) -> None:
+        timed = _TIMED.intersection(destination.formats)
+        if timed and Feature.TIMES not in model.features:
+            instead = [m.id for m in models() if Feature.TIMES in m.features and can_run(m)]
+            raise FeatureError(f"{min(timed)}: it gives no times", model.id, instead)
 
     def _targets(self, destination: Destination, inputs: Sequence[Input]) -> list[list[Target]]:
         suffixes = {name: writers.suffix_of(name) for name in writers.FORMATS}
@@ -181,47 +182,77 @@ class Run:
         recognizer: Recognizer,
         destination: Destination,
     ) -> int:
+        began = time.monotonic()
         several = len(inputs) > 1
-        statuses = []
-        with self._console.progress(total=len(inputs)) as progress:
+        tally = _Tally()
+        with self._console.progress(len(inputs)) as progress:
 
-            def work(item: tuple[Input, Sequence[Target]]) -> tuple[Recognized, float]:
+            def work(item: _Pair) -> _Worked:
+                shown = progress.begin(item[0].name)
                 started = time.monotonic()
-                found = recognizer.recognize(item[0], on_text=progress.on_text)
+                try:
+                    on_text = shown.partial if self._partials(several=several) else None
+                    found = recognizer.recognize(item[0], on_text=on_text)
+                except BaseException:
+                    shown.end(failed=True)
+                    raise
+                shown.end()
                 return found, time.monotonic() - started
 
-            pairs = list(zip(inputs, targets, strict=True))
-            workers = self._session.network.calls
             for done in run(
-                pairs, work, workers=workers, stop=self._session.stop, fail_fast=self._fail_fast
+                list(zip(inputs, targets, strict=True)),
+                work,
+                workers=self._session.network.calls,
+                stop=self._session.stop,
+                fail_fast=self._fail_fast,
             ):
-                statuses.append(self._finish(done, destination, several=several))
-                progress.advance(_seconds(done), failed=statuses[-1] != 0)
-        return exit_status(statuses, several=several)
+                self._finish(done, destination, tally, several=several)
+        status = exit_status(tally.statuses, several=several)
+        left = len(inputs) - len(tally.words)
+        if left:
+            self._console.warning(f"{left} of {len(inputs)} inputs were not begun")
+        self._console.summary(
+            records.summary_record(
+                tally.words,
+                total=len(inputs),
+                exit_status=status,
+                elapsed=time.monotonic() - began,
+                duration=tally.seconds,
+                billed_seconds=tally.billed,
+            )
+        )
+        return status
+
+    def _partials(self, *, several: bool) -> bool:
+        """Text that is still coming is asked for only where somebody sees it."""
+        return self._console.stderr_is_terminal and not several
 
     def _finish(
         self,
-        done: Done[tuple[Input, Sequence[Target]], tuple[Recognized, float]],
+        done: Done[_Pair, _Worked],
         destination: Destination,
+        tally: _Tally,
         *,
         several: bool,
-    ) -> int:
+    ) -> None:
         found, targets = done.item
         error = done.error
         if error is None and done.result is not None:
             try:
-                self._write(found, targets, *done.result, destination, several=several)
+                self._write(found, targets, *done.result, destination, tally, several=several)
             except AsrError as failure:
                 self._session.stop.set()
                 error = failure
             else:
-                return 0
-        if error is None:
-            return 3  # not begun, because another one stopped the run
+                tally.succeeded(done.result[0].transcript)
+                return
+        if error is None or error.code == "cancelled":
+            tally.statuses.append(3)  # not begun, because another one stopped the run
+            return
+        tally.failed(error)
         if destination.to_stdout and destination.formats[0] == "jsonl":
-            self._console.write_data([records.line(records.failure_record(found.name, error))])
+            self._console.write_data([f"{for_json(records.failure_record(found.name, error))}\n"])
         self._console.error(error, name=found.name if several else None)
-        return error.exit_status
 
     def _write(
         self,
@@ -230,32 +261,66 @@ class Run:
         recognized: Recognized,
         elapsed: float,
         destination: Destination,
+        tally: _Tally,
         *,
         several: bool,
     ) -> None:
         transcript = recognized.transcript
         for warning in transcript.warnings:
             self._console.warning(f"{found.name}: {warning}")
-        extra = _extra(recognized, elapsed)
+        fields = _fields(recognized, elapsed)
 
         def render(kind: str) -> Iterator[str]:
-            return writers.render(kind, transcript, name=found.name, shape=self._shape, extra=extra)
+            return writers.render(
+                kind, transcript, name=found.name, shape=self._shape, extra=fields
+            )
 
         for target in targets:
             write_atomically(target.path, render(target.format), overwrite=self._overwrite)
         if destination.to_stdout:
             kind = destination.formats[0]
             if several and self._headings and kind != "jsonl":
-                self._console.heading(found.name)
+                self._console.write_data([writers.heading(found.name, first=tally.first)])
+            tally.first = False
             self._console.write_data(render(kind))
-        self._console.done(found.name, transcript, elapsed=elapsed)
+        self._console.done(
+            found.name, model=transcript.model, duration=transcript.duration, elapsed=elapsed
+        )
 
 
-def _extra(recognized: Recognized, elapsed: float) -> Mapping[str, Any]:
-    extra: dict[str, Any] = {"elapsed": round(elapsed, 3)}
+_Pair = tuple[Input, Sequence[Target]]
+_Worked = tuple[Recognized, float]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the inputs so far."""
+
+    statuses: list[int] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    billed: float | None = None
+    first: bool = True
+    """True until something was printed."""
+
+    def succeeded(self, transcript: Transcript) -> None:
+        self.statuses.append(0)
+        self.words.append("ok")
+        self.seconds += transcript.duration or 0.0
+        if transcript.billed_seconds is not None:
+            self.billed = (self.billed or 0.0) + transcript.billed_seconds
+
+    def failed(self, error: AsrError) -> None:
+        self.statuses.append(error.exit_status)
+        self.words.append("failed")
+
+
+def _fields(recognized: Recognized, elapsed: float) -> Mapping[str, Any]:
+    fields: dict[str, Any] = {"elapsed": elapsed}
     if (audio := recognized.audio) is not None:
-        extra["source"] = {
+        fields["source"] = {
             "bytes": audio.size,
+            "duration": round(audio.duration, 3),
             "container": audio.container,
             "codec": audio.codec,
             "channels": audio.channels,
@@ -263,11 +328,7 @@ def _extra(recognized: Recognized, elapsed: float) -> Mapping[str, Any]:
             "track": audio.track,
             "tracks": audio.tracks,
         }
-    return extra
-
-
-def _seconds(done: Done[Any, tuple[Recognized, float]]) -> float:
-    return (done.result[0].transcript.duration or 0.0) if done.result else 0.0
+    return fields
 
 
 def _known_format(name: str) -> str:

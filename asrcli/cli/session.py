@@ -13,13 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from asrcli.errors import StoppedBySignal, UsageError
+from asrcli.errors import OutputError, StoppedBySignal, UsageError
 from asrcli.output.console import Console
 from asrcli.settings import Settings
 
 if TYPE_CHECKING:
     from asrcli.providers.base import Provider
     from asrcli.transport.connection import Connection
+    from asrcli.transport.retry import Retrier
 
 __all__ = ["Network", "Session", "console", "open_console"]
 
@@ -63,6 +64,12 @@ def open_console(
 def stdin() -> BinaryIO | None:
     """Standard input as bytes; None where it is closed."""
     return sys.stdin.buffer if sys.stdin is not None else None
+
+
+def require_stdout() -> None:
+    """Raise OutputError where standard output is closed: before anything is sent for nothing."""
+    if sys.stdout is None:
+        raise OutputError("cannot write output: it is closed")
 
 
 def stdin_is_terminal() -> bool:
@@ -157,4 +164,21 @@ class Session:
             insecure_http=self.network.insecure_http,
             offline=self.network.offline,
             max_connections=self.network.calls,
+        )
+
+    def _retrier(self) -> Retrier:
+        from asrcli.transport.retry import Retrier, RetryPolicy
+        from asrcli.transport.throttle import Throttle
+
+        throttle = Throttle(
+            self.network.calls,
+            rpm=self.network.rpm,
+            sleep=self.stop.wait,
+            on_wait=lambda reason, seconds: self.console.note(f"{reason}; waiting {seconds:.1f} s"),
+        )
+        return Retrier(
+            RetryPolicy(retries=self.network.retries),
+            throttle=throttle,
+            sleep=self.stop.wait,
+            cancelled=self.stop.is_set,
         )

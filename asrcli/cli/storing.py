@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asrcli.cli.choosing import known_provider
-from asrcli.cli.session import Session
+from asrcli.cli.session import Session, require_stdout
 from asrcli.core.batch import exit_status, run
 from asrcli.core.store import Stored, store
 from asrcli.errors import FeatureError, KeyMissingError, UsageError
-from asrcli.output import records
+from asrcli.output.sanitize import for_json
 from asrcli.providers.base import Feature, Model
 from asrcli.providers.catalogue import resolve
 from asrcli.settings import Settings
@@ -28,44 +28,48 @@ class Storing:
     def __call__(self, files: Sequence[Path], provider: str | None, model_id: str) -> int:
         """Print a reference for each file, in the order in which they were named."""
         session = self._session
-        session.console.check_stdout()
+        require_stdout()
         name = known_provider(provider) or _first_with_key(session.settings)
         model = _model(model_id, name)
         service = session.provider(name)
         statuses = []
-        with session.console.progress(total=len(files)) as progress:
-            for done in run(
-                files,
-                lambda path: store(path, service, model),
-                workers=session.network.calls,
-                stop=session.stop,
-            ):
+        with session.console.progress(len(files)) as progress:
+
+            def work(path: Path) -> Stored:
+                shown = progress.begin(str(path))
+                try:
+                    stored = store(path, service, model)
+                except BaseException:
+                    shown.end(failed=True)
+                    raise
+                shown.end()
+                return stored
+
+            for done in run(files, work, workers=session.network.calls, stop=session.stop):
                 if done.result is not None:
                     session.console.write_data([self._line(done.item, done.result)])
                 elif done.error is not None:
                     session.console.error(done.error, name=str(done.item))
                 error = done.error
                 statuses.append(0 if done.result else error.exit_status if error else 3)
-                progress.advance(done.result.audio.duration if done.result else 0.0)
         return exit_status(statuses, several=len(files) > 1)
 
     def _line(self, path: Path, stored: Stored) -> str:
         if not self._as_json:
             return f"{stored.reference}\n"
         expires = stored.reference.expires
-        return records.line(
-            {
-                "v": 1,
-                "type": "upload",
-                "input": str(path),
-                "provider": stored.reference.provider,
-                "reference": str(stored.reference),
-                "path": stored.reference.location,
-                "bytes": stored.audio.size,
-                "sha256": stored.sha256,
-                "expires": expires.isoformat(timespec="seconds") if expires else None,
-            }
-        )
+        record = {
+            "v": 1,
+            "type": "upload",
+            "input": str(path),
+            "provider": stored.reference.provider,
+            "reference": str(stored.reference),
+            "path": stored.reference.location,
+            "bytes": stored.audio.size,
+            "sha256": stored.sha256,
+            "expires": expires.isoformat(timespec="seconds") if expires else None,
+        }
+        return f"{for_json(record)}\n"
 
 
 def _first_with_key(settings: Settings) -> str:

@@ -10,12 +10,19 @@ from asrcli.settings import Settings
 from asrcli.transport.connection import Connection
 from asrcli.transport.retry import Retrier
 
-__all__ = ["can_run", "make"]
+__all__ = ["can_run", "engine_problem", "make"]
 
 
 def can_run(model: Model) -> bool:
     """True for a model that this version knows how to call."""
     return model.api in {API.ONEMIN, API.SYNC, API.EMBEDDED}
+
+
+def engine_problem() -> str | None:
+    """Why the embedded engine cannot run here, or None if it can."""
+    from asrcli.providers.local import available
+
+    return available()
 
 
 def make(

@@ -12,6 +12,7 @@ The times of words come from pocketsphinx, which is given the text and asked whe
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -37,12 +38,16 @@ LICENSE = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What one voice says; `gap` is the silence between two sentences, in seconds."""
+    """What one voice says: at one go, or with `gap` seconds of silence between the parts."""
 
     file: str
     voice: str
-    sentences: tuple[str, ...]
-    gap: float = 0.0
+    parts: tuple[str, ...]
+    gap: float | None = None
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.parts)
 
 
 SCRIPTS = (
@@ -50,33 +55,33 @@ SCRIPTS = (
         "welcome.wav",
         "rms",
         (
-            "Good morning, and welcome."
-            " Every word of this message was turned into text on your own computer.",
+            "Good morning, and welcome.",
+            "Every word of this message was turned into text on your own computer.",
         ),
     ),
     Script(
         "report.wav",
         "awb",
         (
-            "The committee will publish its final report in December,"
-            " eight months later than planned, and three members have already resigned.",
+            "The committee will publish its final report in December,",
+            "eight months later than planned, and three members have already resigned.",
         ),
     ),
     Script(
         "planet.wav",
         "slt",
         (
-            "Scientists discovered water under the frozen surface of the planet,"
-            " and they believe that simple forms of life may have existed there.",
+            "Scientists discovered water under the frozen surface of the planet,",
+            "and they believe that simple forms of life may have existed there.",
         ),
     ),
     Script(
         "meeting.wav",
         "rms",
         (
-            "Our meeting has been moved to Thursday afternoon,"
-            " because the large room is being painted."
-            " Bring a pen and a list of questions for the new director.",
+            "Our meeting has been moved to Thursday afternoon,",
+            "because the large room is being painted.",
+            "Bring the report and a list of questions for the new director.",
         ),
     ),
     Script(
@@ -94,8 +99,8 @@ SCRIPTS = (
         "lesson.wav",
         "awb",
         (
-            "Tomorrow's lesson begins at half past ten."
-            " Students should carry a pencil, one ruler, and some colored paper.",
+            "Tomorrow's lesson begins at half past ten.",
+            "Students should carry a pencil, one ruler, and some colored paper.",
         ),
     ),
     Script(
@@ -105,7 +110,7 @@ SCRIPTS = (
             "Last summer my sister and I walked across the island from south to north.",
             "The journey took five days, although the road is only sixty miles long.",
             "On Monday the sky was clear, and we could see the mountains far away.",
-            "By evening our feet were tired, so everyone rested beside a stream.",
+            "By evening our feet were tired, so everyone camped beside a stream.",
             "An old farmer gave us milk and told stories about his childhood.",
             "We slept in an empty church until the storm had passed.",
             "In another village a teacher invited us to visit her school.",
@@ -138,7 +143,7 @@ def make_all(folder: Path) -> list[dict[str, Any]]:
 
 
 def _row(script: Script, samples: NDArray[np.int16]) -> dict[str, Any]:
-    text = " ".join(script.sentences)
+    text = script.text
     heard = _heard(samples)
     return {
         "file": script.file,
@@ -157,11 +162,13 @@ def _row(script: Script, samples: NDArray[np.int16]) -> dict[str, Any]:
 def _spoken(script: Script) -> NDArray[np.int16]:
     import numpy as np
 
+    if script.gap is None:
+        return _synthesized(script.text, script.voice)
     gap = np.zeros(round(script.gap * RATE), dtype=np.int16)
-    parts: list[NDArray[np.int16]] = []
-    for sentence in script.sentences:
-        parts += [gap, _synthesized(sentence, script.voice)]
-    return np.concatenate(parts[1:])
+    sounds: list[NDArray[np.int16]] = []
+    for part in script.parts:
+        sounds += [gap, _synthesized(part, script.voice)]
+    return np.concatenate(sounds[1:])
 
 
 def _synthesized(text: str, voice: str) -> NDArray[np.int16]:
@@ -199,12 +206,30 @@ def _aligned(text: str, samples: NDArray[np.int16]) -> list[list[str | float]]:
     _decode(decoder, samples)
     found = [s for s in decoder.seg() if not s.word.startswith(("<", "["))]
     written = text.split()
+    loud = _loud_frames(samples)
     if [re.sub(r"\(\d+\)$", "", s.word) for s in found] != _spelled(text):
         raise SystemExit(f"the words could not be found in the sound of {text!r}")
     return [
-        [word, s.start_frame / 100, (s.end_frame + 1) / 100]
+        [word, *_trimmed(s.start_frame, s.end_frame + 1, loud)]
         for word, s in zip(written, found, strict=True)
     ]
+
+
+def _loud_frames(samples: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """For each 10 ms: is it within 40 dB of the loudest?"""
+    import numpy as np
+
+    frames = samples[: len(samples) // 160 * 160].reshape(-1, 160).astype(np.float64)
+    power = np.mean(frames**2, axis=1)
+    loud: NDArray[np.bool_] = power > power.max() / 10_000
+    return loud
+
+
+def _trimmed(start: int, end: int, loud: NDArray[np.bool_]) -> tuple[float, float]:
+    # The engine counts the pause after a word as a part of it.
+    sounding = [frame for frame in range(start, min(end, len(loud))) if loud[frame]]
+    first, last = (sounding[0], sounding[-1] + 1) if sounding else (start, end)
+    return first / 100, last / 100
 
 
 def _decode(decoder: Any, samples: NDArray[np.int16]) -> None:
@@ -221,8 +246,8 @@ def _check_wording() -> None:
     # Two neighboring words belong to one recording alone, so that sound says which one it is.
     owners: dict[tuple[str, str], str] = {}
     for script in SCRIPTS:
-        words = _spelled(" ".join(script.sentences))
-        for pair in zip(words, words[1:], strict=False):
+        words = _spelled(script.text)
+        for pair in itertools.pairwise(words):
             if owners.setdefault(pair, script.file) != script.file:
                 raise SystemExit(f"{' '.join(pair)!r} is in {owners[pair]} and in {script.file}")
 

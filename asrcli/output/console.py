@@ -1,0 +1,250 @@
+"""What is shown and printed: data on standard output, everything else on standard error.
+
+Data goes out as UTF-8 bytes, unchanged but on a terminal, where controls become visible. Standard
+error may be closed, full or of any encoding: nothing that is said there can fail. Foreign text
+(file names, what a service said) may be passed in as it is; keys are blotted out here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TextIO
+
+from asrcli.errors import AsrError
+from asrcli.output.displays import (
+    JSONDisplay,
+    LiveDisplay,
+    NoDisplay,
+    PlainDisplay,
+    clock_time,
+    rich_console,
+)
+from asrcli.output.files import batches
+from asrcli.output.progress import Display, Progress, Ticker, tick_in_thread
+from asrcli.output.sanitize import for_json, for_terminal, for_tsv, one_line
+from asrcli.output.terminal import DataStream, NoticeStream, is_dumb, wants_color
+from asrcli.secret import redact
+
+__all__ = ["Console"]
+
+
+class Console:
+    """The two streams of a run; `stdout` and `stderr` are None where they are closed.
+
+    `color` is auto, always or never, `progress` auto, none or json. `quiet` leaves errors alone
+    (and JSON progress, which is only there when asked for), `verbose` adds details, `debug` all.
+    """
+
+    def __init__(
+        self,
+        *,
+        stdout: BinaryIO | None,
+        stderr: TextIO | None,
+        environ: Mapping[str, str],
+        quiet: bool = False,
+        verbose: bool = False,
+        debug: bool = False,
+        color: str = "auto",
+        progress: str = "auto",
+        clock: Callable[[], float] = time.monotonic,
+        ticker: Ticker = tick_in_thread,
+    ) -> None:
+        self._out = DataStream(stdout)
+        self._err = NoticeStream(stderr)
+        self._environ = environ
+        self.debugging = debug
+        self._verbose = verbose or debug
+        self._quiet = quiet and not self._verbose
+        self._color = color
+        self._progress = progress
+        self._clock = clock
+        self._ticker = ticker
+        self._lock = threading.RLock()
+        self._display: Display = NoDisplay()
+        self._at_line_start = True
+
+    # --- standard output ----------------------------------------------------------------------
+
+    @property
+    def stdout_is_terminal(self) -> bool:
+        """True when someone reads the data as it comes."""
+        return self._out.terminal
+
+    @property
+    def stderr_is_terminal(self) -> bool:
+        """True when someone watches."""
+        return self._err.terminal
+
+    def write_data(self, chunks: Iterable[str]) -> None:
+        """Print text, and flush it; never wrapped, never colored.
+
+        Raises OutputError if it cannot be written, BrokenPipeError if its reader has gone.
+        """
+        if self._out.terminal:
+            self._write_screen(for_terminal(chunk, lines=True) for chunk in chunks)
+        else:
+            for data in batches(chunks):
+                self._out.write(data)
+            self._out.flush()
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = ""
+    ) -> None:
+        """Print a table: drawn on a terminal; elsewhere as TSV, with the columns' names first."""
+        if self._out.terminal:
+            self._write_screen([self._drawn(columns, rows, title)])
+        else:
+            self.write_data("\t".join(map(for_tsv, row)) + "\n" for row in (columns, *rows))
+
+    def close(self) -> None:
+        """Flush both streams; what cannot be written is not tried again when Python ends."""
+        with self._lock:
+            self._display.stop()
+            self._out.close()
+            self._err.close()
+
+    # --- standard error -----------------------------------------------------------------------
+
+    def error(self, error: AsrError, *, name: str | None = None) -> None:
+        """Say what failed, for which input, and what to do about it."""
+        self.problem(str(error), hint=error.hint, name=name)
+
+    def problem(self, message: str, *, hint: str | None = None, name: str | None = None) -> None:
+        """The same in words; a message that holds the name already is not given it again."""
+        told = message if name is None or name in message else f"{name}: {message}"
+        self._say("asrcli:", told, style="bold red")
+        if hint:
+            self._say(" ", hint)
+
+    def warning(self, text: str) -> None:
+        """Something that the reader of the result should know."""
+        if not self._quiet:
+            self._say("asrcli: warning:", text, style="bold yellow")
+
+    def note(self, text: str) -> None:
+        """Something worth knowing."""
+        if not self._quiet:
+            self._say("asrcli:", text)
+
+    def detail(self, text: str) -> None:
+        """Something for `-v`."""
+        if self._verbose:
+            self._say("asrcli:", text, style="dim")
+
+    def debug(self, text: str) -> None:
+        """Something for `--debug`; may have several lines."""
+        if self.debugging:
+            with self._screen():
+                self._err.write(for_terminal(redact(text), lines=True).rstrip("\n") + "\n")
+
+    def done(self, name: str, *, model: str, duration: float | None, elapsed: float) -> None:
+        """How it went with one input: for someone who watches, or for `-v`."""
+        if self._verbose or (self._err.terminal and not self._quiet):
+            told = f"{name}: {model}, "
+            if duration:
+                rtf = f", RTF {elapsed / duration:.2g}"
+                told += f"{clock_time(duration)} of audio in {elapsed:.1f} s{rtf}"
+            else:
+                told += f"{elapsed:.1f} s"
+            self._say("asrcli:", told, style="dim")
+
+    def summary(self, record: Mapping[str, Any]) -> None:
+        """The record of the whole run, the last line that a program reads; for JSON only."""
+        if self._progress == "json":
+            with self._screen():
+                self._err.write(f"{for_json(record)}\n")
+
+    @contextmanager
+    def progress(self, total: int, *, duration: float | None = None) -> Iterator[Progress]:
+        """Show how far the work on so many inputs is; `duration` is that of all their audio."""
+        shown = Progress(
+            display := self._choose_display(total),
+            self._lock,
+            total=total,
+            duration=duration,
+            clock=self._clock,
+            ticker=self._ticker,
+        )
+        with self._lock:
+            self._display = display
+        try:
+            with shown:
+                yield shown
+        finally:
+            with self._lock:
+                self._display = NoDisplay()
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _choose_display(self, total: int) -> Display:
+        if self._progress == "json":
+            return JSONDisplay(self._err)
+        if self._progress == "none" or self._quiet:
+            return NoDisplay()
+        if self._err.terminal and not is_dumb(self._environ):
+            return LiveDisplay(self._err, self._environ, color=self._colored(self._err))
+        return PlainDisplay(self._err) if total > 1 else NoDisplay()
+
+    def _colored(self, stream: DataStream | NoticeStream) -> bool:
+        return wants_color(self._color, self._environ, terminal=stream.terminal)
+
+    @contextmanager
+    def _screen(self) -> Iterator[None]:
+        """The screen to write on, without the line that repaints itself."""
+        with self._lock:
+            self._display.pause()
+            try:
+                yield
+            finally:
+                # In the middle of a line of data it would wipe that line out.
+                if self._at_line_start:
+                    self._display.resume()
+
+    def _say(self, mark: str, text: str, *, style: str = "") -> None:
+        shown = for_terminal(one_line(redact(text)))
+        with self._screen():
+            if style and self._colored(self._err):
+                from rich.text import Text
+
+                line = Text.assemble((mark, style), " ", shown)
+                rich_console(self._err, color=True).print(line, soft_wrap=True)
+            else:
+                self._err.write(f"{mark} {shown}\n")
+
+    def _write_screen(self, chunks: Iterable[str]) -> None:
+        with self._screen():
+            for chunk in filter(None, chunks):
+                self._out.write(chunk.encode("utf-8", "replace"))
+                self._at_line_start = chunk.endswith("\n")
+            self._out.flush()
+
+    def _drawn(self, columns: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> str:
+        from io import StringIO
+
+        from rich import box
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+        from rich.text import Text
+
+        width, height = self._out.size(self._environ)
+        color = self._colored(self._out)
+        paper = StringIO()
+        console = RichConsole(
+            file=paper,
+            width=width,
+            height=height,
+            force_terminal=True,
+            color_system="standard" if color else None,
+            no_color=not color,
+        )
+        table = Table(title=for_terminal(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
+        table.show_edge = table.pad_edge = False
+        for column in columns:
+            table.add_column(Text(for_terminal(column)), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(for_terminal(cell)) for cell in row))
+        console.print(table)
+        return paper.getvalue()
