@@ -91,6 +91,10 @@ class Disk:
         """Close it; network file systems report a full disk only here."""
         os.close(descriptor)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give the file a second name; raises FileExistsError if something has it."""
+        target.hardlink_to(source)
+
     def rename(self, source: Path, target: Path) -> None:
         """Give the file its name, in place of what had it."""
         source.replace(target)
@@ -101,7 +105,7 @@ class Disk:
             source.rename(target)
             return
         try:
-            os.link(source, target, follow_symlinks=False)
+            self.link(source, target)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise

@@ -25,10 +25,10 @@ from asrcli.output.sanitize import (
 quick = settings(deadline=None, database=None, max_examples=60)
 
 HOSTILE = (
-    "\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\r", "\n", "\n\n", "\r\n", "\t", "\0", "\x7f", "\x85",
-    "\u2028", "\u2029", "\u202e", "\u2066", "\u200f", "\ufeff", "\ud800", "\udcff", "-->", "--", ">",
-    "<b>", "&", "NOTE", "STYLE", "WEBVTT", "1", "00:00:00.000 --> 00:00:01.000", "[/x]", "word", " ",
-    "\u3000", "語", "e\u0301",
+    "\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\r", "\n", "\n\n", "\r\n", "\t", "\0", "\x7f",
+    "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f", "\ufeff", "\ud800", "\udcff",
+    "-->", "--", ">", "<b>", "&", "NOTE", "STYLE", "WEBVTT", "1", "00:00:00.000 --> 00:00:01.000",
+    "[/x]", "word", " ", "\u3000", "語", "e\u0301",
 )  # fmt: skip
 # `st.text()` alone has no surrogates.
 foreign = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=4), max_size=12).map("".join)
