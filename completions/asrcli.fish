@@ -1,0 +1,1 @@
+complete --command asrcli --no-files --arguments "(env _ASRCLI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) asrcli)" --condition "env _ASRCLI_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) asrcli"
