@@ -14,8 +14,10 @@ _live: set[str] = set()
 _SIGNATURE = re.compile(
     r"(?i)((?:signature|x-amz-[\w-]+|ossaccesskeyid|security-token|token|key|sig|expires)=)[^&\s\"'<>]+"
 )
+# A key's header, or what follows "Bearer": long, so that a sentence about a bearer is left alone.
 _HEADER = re.compile(
-    r"(?i)(\b(?:bearer|api-key|authorization)\b[\"']?[:=]?\s*[\"']?)[\w.+/=~-]{6,}"
+    r"(?i)(\b(?:api-key|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?|\bbearer\s+(?=\S{16}))"
+    r"[\w.+/=~-]{6,}"
 )
 
 

@@ -121,8 +121,14 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     # A second one does not wait for anything.
     for name in ("SIGTERM", "SIGHUP", "SIGINT"):
         if other := getattr(signal, name, None):
-            signal.signal(other, lambda number, _: os._exit(128 + number))
+            signal.signal(other, _stop_now)
     raise StoppedBySignal(number)
+
+
+def _stop_now(number: int, _frame: FrameType | None) -> None:
+    if os.name == "posix" and os.isatty(2):
+        os.write(2, b"\x1b[?25h")  # whoever paints a line hides the cursor
+    os._exit(128 + number)
 
 
 def _leave(status: int) -> NoReturn:

@@ -33,7 +33,8 @@ class Wanted:
             self.provider in {None, model.provider}
             and (self.language is None or languages.knows(model, self.language))
             and (not self.modes or model.mode in self.modes)
-            and self.features <= model.features | model.approximate
+            # Emotion is the one thing that asrcli asks for in a prompt; the rest would be invented.
+            and self.features <= model.features | (model.approximate & {Feature.EMOTION})
         )
 
 

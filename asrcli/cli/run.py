@@ -19,7 +19,7 @@ from asrcli.core.select import Choice, Need, choose, explain
 from asrcli.errors import AsrError, ConfigurationError, FeatureError, UsageError
 from asrcli.output import records, writers
 from asrcli.output.cues import CueShape
-from asrcli.output.files import write_atomically
+from asrcli.output.files import sweep, write_atomically
 from asrcli.output.sanitize import for_json
 from asrcli.providers.base import Feature, Model, Options
 from asrcli.providers.catalogue import models
@@ -148,6 +148,8 @@ class Run:
         if not self._overwrite:
             refuse_existing(flat)
         prepare_folders(flat)
+        for folder in dict.fromkeys(target.path.parent for target in flat):
+            sweep(folder, now=time.time())
         return targets
 
     def _recognizer(

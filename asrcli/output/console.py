@@ -7,6 +7,7 @@ error may be closed, full or of any encoding: nothing that is said there can fai
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ class Console:
 
     def problem(self, message: str, *, hint: str | None = None, name: str | None = None) -> None:
         """The same in words; a message that holds the name already is not given it again."""
-        told = message if name is None or name in message else f"{name}: {message}"
+        told = message if name is None or _names(message, name) else f"{name}: {message}"
         self._say("asrcli:", told, style="bold red")
         if hint:
             self._say(" ", hint)
@@ -248,3 +249,7 @@ class Console:
             table.add_row(*(Text(for_terminal(cell)) for cell in row))
         console.print(table)
         return paper.getvalue()
+
+
+def _names(message: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) is not None

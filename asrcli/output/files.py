@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import secrets
-import socket
 import stat
 import threading
 from collections.abc import Iterable, Iterator
@@ -268,7 +265,7 @@ def _write_temporary(path: Path, chunks: Iterable[str], mode: int, disk: Disk) -
 
 
 def _open_temporary(path: Path, disk: Disk) -> tuple[Path, int]:
-    ending = f".asrcli-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    ending = f".asrcli-{_host()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     for room in (_LONGEST_NAME - len(ending) - 1, 0):  # some file systems take half as much
         temporary = path.with_name(f".{_shortened(path.name, room)}{ending}")
         _live.add(temporary)
@@ -307,6 +304,9 @@ def _forget(temporary: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
+    import hashlib
+    import socket
+
     return hashlib.blake2b(socket.gethostname().encode(), digest_size=3).hexdigest()
 
 

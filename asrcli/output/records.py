@@ -8,11 +8,12 @@ who says "bearer". Names of files keep bytes that are no UTF-8 as lone surrogate
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from asrcli.errors import AsrError
+from asrcli.output.lines import line_chunks, slices
 from asrcli.output.sanitize import for_json, for_text, is_unicode
 from asrcli.secret import redact
 from asrcli.transcript import Segment, Transcript, Word
@@ -53,27 +54,40 @@ _REPLACED = "characters that are no Unicode were replaced"
 
 def result_record(name: str, transcript: Transcript, **fields: Any) -> Record:
     """The record of an input that was transcribed; takes the fields of `result_chunks`."""
-    head = _result(name, transcript, **fields)
-    return {**head, "segments": [_segment(segment) for segment in transcript.segments]}
+    text = "".join(line_chunks(transcript.segments))
+    segments = [_segment(segment) for segment in transcript.segments]
+    return {**_result(name, transcript, **fields), "text": text, "segments": segments}
 
 
 def result_chunks(
     name: str, transcript: Transcript, *, indent: int | None = None, **fields: Any
 ) -> Iterator[str]:
-    """The same as JSON with its newline, one chunk a segment: a long one is never held twice.
+    """The same as JSON with its newline, in chunks: a long text is never copied whole.
 
     `status` is ok (the default), or partial with its `error`; `elapsed` is in seconds, `source`
     tells bytes, duration, container and the like; any other field is added as it is.
     """
-    head = for_json(_result(name, transcript, **fields), indent=indent)
     gap, close, pad = ("\n", "\n}", " " * indent) if indent else (" ", "}", "")
-    yield f"{head.removesuffix(close)},{gap}{pad}" + '"segments": ['
+    head = for_json(_result(name, transcript, **fields), indent=indent).removesuffix(close)
+    yield from _with_text(head, line_chunks(transcript.segments))
+    yield f',{gap}{pad}"segments": ['
     before, after = "", ""
     for segment in transcript.segments:
-        text = for_json(_segment(segment), indent=indent)
-        yield before + (f"\n{text}".replace("\n", f"\n{pad * 2}") if indent else text)
+        # What is dumped is short: the text, which may be long, is put in afterwards.
+        short = for_json(_segment(replace(segment, text="")), indent=indent)
+        nested = f"\n{short}".replace("\n", f"\n{pad * 2}") if indent else short
+        yield from _with_text(before + nested, slices(for_text(segment.text)))
         before, after = ("," if indent else ", "), (gap + pad if indent else "")
     yield f"{after}]{close}\n"
+
+
+def _with_text(dumped: str, chunks: Iterable[str]) -> Iterator[str]:
+    """JSON whose first field `text` is empty, with that text; no other string looks like it."""
+    before, mark, after = dumped.partition('"text": "')
+    yield before + mark
+    for chunk in chunks:
+        yield for_json(chunk)[1:-1]
+    yield after
 
 
 def _result(
@@ -86,16 +100,15 @@ def _result(
     error: AsrError | None = None,
     **extra: Any,
 ) -> Record:
-    """All fields but the segments, which come last because they are long."""
-    text = for_text(transcript.text)
+    """All fields but the segments, which come last because they are long; without the text."""
     warnings = [_message(warning) for warning in transcript.warnings]
     if not all(is_unicode(segment.text) for segment in transcript.segments):
         warnings.append(_REPLACED)
     return {
         **_head("result", name),
         "status": status,
-        "empty": not text,
-        "text": text,
+        "empty": not any(for_text(segment.text) for segment in transcript.segments),
+        "text": "",
         "language": _optional(transcript.language),
         "duration": _seconds(transcript.duration),
         "provider": for_text(transcript.provider),
@@ -197,6 +210,8 @@ def error_value(error: AsrError) -> Record:
 
 def schema() -> Record:
     """The JSON Schema (draft 2020-12) of all records."""
+    from importlib.resources import files  # slow to import, and only tests need it
+
     text = files("asrcli.output").joinpath("schema.json").read_text(encoding="utf-8")
     value: Record = json.loads(text)
     return value

@@ -32,6 +32,7 @@ _ESCAPED_IN_JSON = re.compile(f"[\x7f-\x9f{_UNSEEN}{_SURROGATES}]")
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _DROPPED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff]")
+_BLANKS = re.compile(r"\s{2,}|[^\S ]")
 _SURROGATE = re.compile(f"[{_SURROGATES}]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -53,8 +54,9 @@ def for_text(text: str, *, lines: bool = False) -> str:
     kinds of line breaks and runs of blanks fold to one space, since one line is promised; with
     `lines` breaks become newlines, and tabs and blanks stay. Direction marks stay: they are text.
     """
-    text = _LINE_BREAK.sub("\n", text)
-    text = _SURROGATE.sub("\ufffd", _DROPPED.sub("", text))
+    if not text.isprintable():  # it rarely is not, and then the rest is slow
+        text = _LINE_BREAK.sub("\n", text)
+        text = _SURROGATE.sub("\ufffd", _DROPPED.sub("", text))
     return text if lines else one_line(text)
 
 
@@ -95,7 +97,10 @@ def is_unicode(text: str) -> bool:
 
 def one_line(text: str) -> str:
     """The text with every run of blanks and line breaks folded to one space."""
-    return " ".join(text.split())
+    if text.isprintable() and "  " not in text:
+        return text.strip()
+    # `" ".join(text.split())`, without a list of all words: a text may have 20 MB.
+    return _BLANKS.sub(" ", text).strip()
 
 
 def _fold_blank_lines(text: str) -> str:

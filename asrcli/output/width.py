@@ -5,17 +5,23 @@ Cells are what subtitles count in and what a terminal has; characters are neithe
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
 __all__ = ["character_width", "clusters", "display_width", "last_cells"]
 
 _JOINER = "\u200d"
+_AS_EMOJI = re.compile("(.)\ufe0f")
+"""A character that is to be shown as an emoji, which is wide even if the character is not."""
 
 
 def display_width(text: str) -> int:
     """The cells that a text without control characters takes."""
-    return len(text) if text.isascii() else sum(map(character_width, text))
+    if text.isascii():
+        return len(text)
+    width = sum(map(character_width, text))
+    return width + sum(character_width(match[1]) == 1 for match in _AS_EMOJI.finditer(text))
 
 
 @lru_cache(maxsize=8192)
@@ -25,6 +31,8 @@ def character_width(character: str) -> int:
     # final consonants that share the cell of the Hangul letter before them.
     if unicodedata.category(character) in {"Mn", "Me", "Cf"} or "\u1160" <= character <= "\u11ff":
         return 0
+    if unicodedata.category(character) == "Cn":  # emoji newer than this Python are wide
+        return 2 if "\U0001f300" <= character <= "\U0001faff" else 1
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from asrcli.errors import UsageError
 from asrcli.output.cues import Cue, CueShape, cues
 from asrcli.output.labels import labels
+from asrcli.output.lines import line_chunks
 from asrcli.output.records import result_chunks
 from asrcli.output.sanitize import for_srt, for_text, for_tsv, for_vtt
-from asrcli.transcript import Segment, Transcript, join_texts
+from asrcli.transcript import Segment, Transcript
 
 __all__ = ["FORMATS", "format_of", "heading", "render", "srt_blocks", "suffix_of"]
 
@@ -81,23 +82,16 @@ def _need_times(transcript: Transcript, name: str) -> None:
 
 def _text(transcript: Transcript) -> Iterator[str]:
     label = labels(transcript)
-    spoken = [segment for segment in transcript.segments if segment.text.strip()]
-    if label is None:
-        yield from _one_line("", spoken)
-        return
-    for name, turn in groupby(spoken, key=label):
-        yield from _one_line(f"{name}: " if name else "", turn)
-
-
-def _one_line(start: str, segments: Iterable[Segment]) -> Iterator[str]:
-    """The segments joined as `join_texts` does, one chunk a segment; nothing if they are empty."""
-    last = ""  # the character that decides whether a space follows
-    for segment in segments:
-        if text := for_text(segment.text):
-            yield start + join_texts((last, text))[len(last) :]
-            start, last = "", text[-1]
-    if last:
+    spoken = [segment for segment in transcript.segments if for_text(segment.text)]
+    for name, turn in groupby(spoken, key=label or _nobody):
+        if name:
+            yield f"{name}: "
+        yield from line_chunks(turn)
         yield "\n"
+
+
+def _nobody(_: Segment) -> None:
+    return None
 
 
 # --- tables and subtitles ---------------------------------------------------------------------

@@ -10,7 +10,8 @@ from asrcli.output.width import clusters, display_width
 
 __all__ = ["Clock", "Screen", "TerminalStream"]
 
-_SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])")
+_SEQUENCE = re.compile(r"\x1b\[(?P<private>\??)(?P<argument>[0-9;]*)(?P<letter>[A-Za-z])")
+_OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Screen:
@@ -36,23 +37,26 @@ class Screen:
 
     def feed(self, text: str) -> Screen:
         """Take what a program writes."""
-        while text:
-            if match := _SEQUENCE.match(text):
-                self._obey(*match.groups())
-                text = text[match.end() :]
-                continue
-            cluster = clusters(text.split("\x1b")[0] or text)[0]
-            match cluster:
+        at = 0
+        for match in _SEQUENCE.finditer(text):
+            self._show(text[at : match.start()])
+            self._obey(match["private"], match["argument"], match["letter"])
+            at = match.end()
+        self._show(text[at:])
+        return self
+
+    def _show(self, text: str) -> None:
+        assert not _OBEYED.search(text), f"the terminal would obey something in {text!r}"
+        for part in re.split("([\r\n])", text):
+            match part:
                 case "\n":
                     self._down()
                     self._column = 0
                 case "\r":
                     self._column = 0
                 case _:
-                    assert cluster == "\t" or cluster.isprintable(), repr(cluster)
-                    self._put(cluster)
-            text = text[len(cluster) :]
-        return self
+                    for cluster in clusters(part):
+                        self._put(cluster)
 
     def _obey(self, private: str, argument: str, letter: str) -> None:
         match private, letter:

@@ -1,4 +1,4 @@
-"""The streams as they come: terminals, pipes, closed, full, of other encodings (T02-T04, T07-T09)."""
+"""Streams that are terminals, pipes, closed, full, of other encodings (T02-T04, T07-T09)."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_a_full_disk_is_an_output_error_and_said_once() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         out = DataStream(full)
 
+        out.write(b"x")
         with pytest.raises(OutputError, match="cannot write output: no space left on device"):
-            out.write(b"x")
             out.flush()
 
         out.close()
@@ -119,8 +119,8 @@ def test_a_reader_that_went_away_is_told_from_a_failure_and_not_heard_of_again(
     with writer:
         out = DataStream(writer)
 
+        out.write(b"x")
         with pytest.raises(BrokenPipeError):
-            out.write(b"x")
             out.flush()
 
         out.close()

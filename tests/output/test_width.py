@@ -24,6 +24,9 @@ quick = settings(deadline=None, database=None, max_examples=60)
         ("a\u200db", 2),
         ("\u1112\u1161\u11ab", 2),
         ("ｶﾅ", 2),
+        ("\u2764", 1),
+        ("\u2764\ufe0f", 2),
+        ("😀\ufe0f", 2),
     ],
 )
 def test_wide_characters_count_two_and_marks_none(text: str, cells: int) -> None:

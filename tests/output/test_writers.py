@@ -85,12 +85,18 @@ def test_a_format_with_times_is_refused_at_once_for_a_text_without(
         render(kind, transcript(Segment("text", start, 1.0)), name="x", shape=SHAPE)
 
 
-def test_a_long_text_comes_in_pieces() -> None:
-    long = transcript(*(Segment(f"Sentence {i}.", i, i + 1) for i in range(1000)))
+@pytest.mark.parametrize("kind", FORMATS)
+def test_many_segments_come_one_by_one(kind: str) -> None:
+    many = transcript(*(Segment(f"Sentence {i}.", i, i + 1) for i in range(1000)))
 
-    for kind in FORMATS:
-        chunks = list(render(kind, long, name="x", shape=SHAPE))
-        assert len(chunks) >= 1000
+    assert sum(1 for _ in render(kind, many, name="x", shape=SHAPE)) >= 1000
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "jsonl"])
+def test_a_text_of_one_long_segment_comes_in_pieces(kind: str) -> None:
+    long = transcript(Segment("word 語 " * 100_000))
+
+    assert max(map(len, render(kind, long, name="x", shape=SHAPE))) < 100_000
 
 
 def test_suffixes_and_formats_belong_together() -> None:
