@@ -153,6 +153,8 @@ def encode_as(
     picture_codec = None if video is False else kind.video
     stem = source.stem if picture_codec == kind.video else f"{source.stem}-sound"
     path = folder / f"{stem}.{container}"
+    if path == source:
+        raise ValueError(f"{path} would be overwritten while it is read")
     rate = rate or kind.rate
     codec = codec or kind.codec
     if codec == "vorbis":
