@@ -1,0 +1,230 @@
+"""The sound of a file as it was recorded: all channels, its own sample rate, a second at a time.
+
+libsndfile reads WAV, AIFF and FLAC; FFmpeg reads the rest, and goes on where libsndfile gives up:
+behind a damaged frame of FLAC, or where the header of a WAV is not to be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from asrcli.errors import EmptyFileError, NotAudioError
+from asrcli.media.demux import (
+    MAX_CHANNELS,
+    SAMPLE_RATES,
+    audio_stream,
+    codec_name,
+    frames,
+    opened_media,
+    start_of,
+)
+from asrcli.media.files import QuietReader, open_regular
+from asrcli.media.formats import FORMATS, read_head
+from asrcli.media.plain import read_plain
+from asrcli.media.reasons import NOTHING_DECODES, why_not
+from asrcli.media.timeline import Timeline, delay_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float32]
+
+__all__ = ["Sound", "check_sound", "opened_sound", "read_sound"]
+
+_MOST_VALUES = 1 << 18
+"""Samples of all channels together that are read at once, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A stretch of sound, usually a second of it."""
+
+    samples: Samples
+    """(samples, channels), in [-1, 1] unless the file itself goes beyond."""
+    sample_rate: int
+
+
+def read_sound(path: Path, *, container: str, track: int = 0) -> Generator[Sound, None, None]:
+    """Read a track from its start to its end, with silence where there is a gap in it.
+
+    Rate and number of channels may change on the way. Raises the errors of `probe`.
+    """
+    with open_regular(path, path.name) as file:
+        done: int | None = 0
+        if FORMATS[container].soundfile and track == 0:
+            done = yield from _by_libsndfile(path.name, file, container)
+        if done is not None:
+            yield from _by_ffmpeg(path, file, container, track, skip=done)
+
+
+def check_sound(name: str, channels: int, sample_rate: int) -> None:
+    """Raise NotAudioError for what no sound has, so that nobody divides by it or allocates it."""
+    if sample_rate not in SAMPLE_RATES:
+        raise NotAudioError(f"{name} cannot be decoded: it declares {sample_rate:,} Hz")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise NotAudioError(f"{name} cannot be decoded: it declares {channels:,} channels")
+
+
+# --- libsndfile -------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened_sound(file: BinaryIO) -> Iterator[Any]:
+    """Open the file with libsndfile, as a soundfile.SoundFile.
+
+    Raises soundfile.LibsndfileError, and OSError at the end if reading the file failed.
+    """
+    import soundfile
+
+    file.seek(0)
+    reader = QuietReader(file)
+    with soundfile.SoundFile(reader) as sound:
+        yield sound
+    reader.check()
+
+
+def _by_libsndfile(name: str, file: BinaryIO, container: str) -> Generator[Sound, None, int | None]:
+    """Return None when all was read, else how many samples were, for another reader to go on."""
+    import soundfile
+
+    frames_expected = None
+    if container != "flac":
+        plain = read_plain(file, container)
+        if plain is None:
+            return 0
+        check_sound(name, plain.channels, plain.sample_rate)
+        if not plain.frames:
+            raise EmptyFileError(name)
+        frames_expected = plain.frames
+    done = 0
+    try:
+        with opened_sound(file) as source:
+            if source.frames != (frames_expected or source.frames):
+                return 0
+            check_sound(name, source.channels, source.samplerate)
+            count = max(1, min(source.samplerate, _MOST_VALUES // source.channels))
+            while len(samples := source.read(count, dtype="float32", always_2d=True)):
+                done += len(samples)
+                yield Sound(samples, source.samplerate)
+            return None if done and done == source.frames else done
+    except soundfile.LibsndfileError:
+        return done
+
+
+# --- FFmpeg -----------------------------------------------------------------------------------
+
+
+def _by_ffmpeg(
+    path: Path, file: BinaryIO, container: str, track: int, *, skip: int
+) -> Iterator[Sound]:
+    import av
+
+    file.seek(0)
+    demuxer = FORMATS[container].demuxer(read_head(file))
+    heard = skip > 0
+    try:
+        with opened_media(file, demuxer) as source:
+            stream = audio_stream(source, track, path.name)
+            for sound in _sounds(source, stream, container, path.name, skip):
+                heard = True
+                yield sound
+    except av.FFmpegError as error:
+        raise NotAudioError(f"{path.name}: {why_not(file, container)}") from error
+    if not heard:
+        raise NotAudioError(f"{path.name}: {NOTHING_DECODES}")
+
+
+def _sounds(
+    source: InputContainer, stream: AudioStream, container: str, name: str, skip: int
+) -> Iterator[Sound]:
+    queue = _Queue(skip)
+    timeline = None
+    base = float(stream.time_base or 0)
+    for frame in frames(source, stream):
+        channels, rate = frame.layout.nb_channels, frame.sample_rate
+        check_sound(name, channels, rate)
+        time = None if frame.pts is None else frame.pts * base
+        if timeline is None:
+            start = start_of(source)
+            extra, late = delay_of(codec_name(stream), container, frame.samples, start=start)
+            timeline = Timeline(start, late=late / rate, end=-extra / rate)
+            queue.skip += extra
+        gap = timeline.silence_before(time)
+        if gap:
+            yield from queue.take()
+            yield from queue.silence(gap, channels, rate)
+            timeline.end += gap
+        timeline.end += frame.samples / rate
+        yield from queue.put(frame)
+    yield from queue.take()
+
+
+class _Queue:
+    """Puts frames together to stretches of a second: one call into Python for forty frames."""
+
+    def __init__(self, skip: int) -> None:
+        self.skip = skip
+        """Samples to leave out before the first that is given."""
+        self._fifo: Any = None
+        self._kind: tuple[str, int, int] | None = None
+
+    def put(self, frame: AudioFrame) -> Iterator[Sound]:
+        import av
+
+        kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
+        if kind != self._kind:
+            # The queue itself does not notice when the number of channels changes.
+            yield from self.take()
+            self._fifo, self._kind = av.AudioFifo(), kind
+        frame.pts = None
+        self._fifo.write(frame)
+        if self._fifo.samples >= min(frame.sample_rate, _MOST_VALUES // kind[1]):
+            yield from self.take()
+
+    def take(self) -> Iterator[Sound]:
+        """All that is left."""
+        frame = self._fifo.read() if self._fifo is not None else None
+        if frame is not None:
+            yield from self._skipping(_samples_of(frame), frame.sample_rate)
+
+    def silence(self, seconds: float, channels: int, sample_rate: int) -> Iterator[Sound]:
+        import numpy as np
+
+        left = round(seconds * sample_rate)
+        while left > 0:
+            count = min(left, max(1, min(sample_rate, _MOST_VALUES // channels)))
+            yield Sound(np.zeros((count, channels), dtype=np.float32), sample_rate)
+            left -= count
+
+    def _skipping(self, samples: Samples, sample_rate: int) -> Iterator[Sound]:
+        skipped = min(self.skip, len(samples))
+        self.skip -= skipped
+        if skipped < len(samples):
+            yield Sound(samples[skipped:], sample_rate)
+
+
+_SCALES = {"u8": 1 << 7, "s16": 1 << 15, "s32": 1 << 31, "s64": 1 << 63}
+"""FFmpeg's integer formats, and what full scale is in them; the others are floating-point."""
+
+
+def _samples_of(frame: AudioFrame) -> Samples:
+    """The frame as (samples, channels) in [-1, 1]."""
+    import numpy as np
+
+    planar = frame.format.is_planar
+    stored = frame.to_ndarray()
+    kind = frame.format.name.removesuffix("p")
+    samples = stored.astype(np.float32, copy=False)
+    if kind == "u8":
+        samples = samples - np.float32(128)
+    if kind in _SCALES:
+        samples = samples * np.float32(1 / _SCALES[kind])
+    return samples.T if planar else samples.reshape(-1, frame.layout.nb_channels)
