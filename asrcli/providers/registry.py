@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asrcli.errors import UsageError
+from asrcli.errors import ConfigurationError, UsageError
 from asrcli.providers.base import API, Model, Provider
 from asrcli.settings import Settings
 from asrcli.transport.connection import Connection
@@ -15,7 +15,7 @@ __all__ = ["can_run", "engine_problem", "make"]
 
 def can_run(model: Model) -> bool:
     """True for a model that this version knows how to call."""
-    return model.api in {API.ONEMIN, API.SYNC, API.EMBEDDED}
+    return model.api in {API.ONEMIN, API.SYNC, API.OPENAI, API.EMBEDDED}
 
 
 def engine_problem() -> str | None:
@@ -46,7 +46,13 @@ def make(
         from asrcli.providers.qwen.provider import Qwen
 
         key = settings.require_key("qwen")
-        return Qwen(key.value, find_hosts(settings), connection, retrier=retrier())
+        return Qwen(
+            key.value,
+            find_hosts(settings),
+            connection,
+            retrier=retrier(),
+            key_place=key.place,
+        )
     if name == "onemin":
         from asrcli.providers.onemin import DEFAULT_BASE_URL, OneMin
 
@@ -58,5 +64,27 @@ def make(
             retrier=retrier(),
             base_url=base.value if base else DEFAULT_BASE_URL,
             wait=wait,
+            key_place=key.place,
         )
+    if name == "openai":
+        return _openai(settings, connection, retrier())
     raise UsageError(f"there is no provider {name!r}")
+
+
+def _openai(settings: Settings, connection: Connection, retrier: Retrier) -> Provider:
+    """Raises ConfigurationError without a host: none is taken for granted, since the key may be."""
+    from asrcli.providers.openai_compatible import OpenAICompatible
+
+    base = settings.base_url("openai")
+    if base is None:
+        raise ConfigurationError(
+            "openai has no base URL", hint="Set OPENAI_BASE_URL or --base-url: https://HOST/v1."
+        )
+    key = settings.key("openai")
+    return OpenAICompatible(
+        key.value if key else None,
+        base.value,
+        connection,
+        retrier=retrier,
+        key_place=key.place if key else None,
+    )

@@ -7,6 +7,7 @@ Page: https://docs.qwencloud.com/api-reference/preparation/error-messages.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -23,10 +24,17 @@ from asrcli.errors import (
     RightsError,
     ServiceError,
 )
-from asrcli.providers.reading import dig, first_text, text_at, without_urls
-from asrcli.transport.http import Answer
+from asrcli.providers.reading import dig, first_text, shown, text_at
+from asrcli.transport.http import Answer, ServerEvent
 
-__all__ = ["failure", "read_failure", "read_store_failure"]
+__all__ = [
+    "ALREADY_THERE",
+    "POLICY_EXPIRED",
+    "failure",
+    "read_event_failure",
+    "read_failure",
+    "read_store_failure",
+]
 
 Kind = tuple[type[RemoteError], Retry]
 
@@ -38,6 +46,10 @@ _RIGHTS: Kind = (RightsError, Retry.NEVER)
 _KEY: Kind = (KeyRefusedError, Retry.NEVER)
 _MODEL: Kind = (ModelRefusedError, Retry.NEVER)
 _SERVER: Kind = (ServiceError, Retry.TRANSIENT)
+_LOST: Kind = (ServiceError, Retry.AMBIGUOUS)
+"""The service lost sight of a call that may have been carried out."""
+_UNREACHED: Kind = (InputRefusedError, Retry.TRANSIENT)
+"""It could not fetch the recording just now."""
 
 # In lower case; the native spelling and that of the OpenAI-compatible protocol.
 _BY_CODE: dict[str, Kind] = {
@@ -66,8 +78,8 @@ _BY_CODE: dict[str, Kind] = {
     "limit_burst_rate": _RATE,
     "insufficient_quota": _RATE,
     "invalidfile.audiolengtherror": _INPUT,
-    "invalidfile.downloadfailed": (InputRefusedError, Retry.TRANSIENT),
-    "invalidparameter.datainspection": (InputRefusedError, Retry.TRANSIENT),
+    "invalidfile.downloadfailed": _UNREACHED,
+    "invalidparameter.datainspection": _UNREACHED,
     "datainspectionfailed": _REFUSED,
     "data_inspection_failed": _REFUSED,
     "apiconnectionerror": _SERVER,
@@ -79,38 +91,75 @@ _BY_CODE: dict[str, Kind] = {
     "systemerror": _SERVER,
     "modelservicefailed": _SERVER,
     "internalerror.timeout": (ServiceError, Retry.NEVER),
-    "requesttimeout": _SERVER,
+    "requesttimeout": _LOST,
     "modelservingerror": _SERVER,
     "modelunavailable": _SERVER,
     "serviceunavailable": _SERVER,
-    "gatewaytimeout": _SERVER,
+    "gatewaytimeout": _LOST,
 }
-_BY_STATUS: dict[int, Kind] = {401: _KEY, 402: _ARREARS, 403: _RIGHTS, 404: _MODEL, 429: _RATE}
+_BY_STATUS: dict[int, Kind] = {
+    401: _KEY,
+    402: _ARREARS,
+    403: _RIGHTS,
+    404: _MODEL,
+    408: _SERVER,
+    413: _INPUT,
+    415: _INPUT,
+    429: _RATE,
+    502: _LOST,
+    504: _LOST,
+}
 _INNER_CODE = re.compile(r"^<\d{3}>\s*([A-Za-z.]+):\s*(.*)$", re.DOTALL)
-_SAYS_AUDIO = re.compile(r"max bytes per data-uri|download multimodal|audio|decod", re.IGNORECASE)
+_SAYS_AUDIO = re.compile(r"max bytes per data-uri|audio|decod", re.IGNORECASE)
+_PARAMETER = ("invalidparameter", "invalid_parameter_error")
 
 
 def read_failure(answer: Answer) -> AsrError | None:
     """The error an answer reports, also one that came with HTTP 200; None if there is none.
 
-    A 5xx that holds no code is left to the transport's own reading.
+    What holds neither a code nor a reason is left to the transport's own reading.
     """
+    if 300 <= answer.status < 400:
+        return None
     body = _body(answer)
-    code = first_text(
-        text_at(body, "code"), text_at(body, "error", "code"), text_at(body, "error", "type")
-    )
+    code, message = _code(body), _message(body)
     if answer.status < 300 and not (code or dig(body, "error")):
         return None
-    if 300 <= answer.status < 400 or (answer.status >= 500 and code is None):
+    if code is None and (message is None or answer.status >= 500):
         return None
-    message = first_text(
-        text_at(body, "message"), text_at(body, "error", "message"), dig(body, "error")
-    )
-    return failure(
+    error = failure(
         code,
-        message or f"it answered HTTP {answer.status} without a reason",
+        message or "it gives no reason",
         http_status=answer.status,
         request_id=answer.request_id or text_at(body, "request_id"),
+    )
+    if answer.headers.get("x-should-retry") == "false":  # as the vendor's SDK reads it
+        error.retry = Retry.NEVER
+    return error
+
+
+def read_event_failure(event: ServerEvent, body: Any) -> AsrError | None:
+    """The error that an event of a stream reports, or None; such an event ends the stream."""
+    code = _code(body)
+    if event.event != "error" and not code and not dig(body, "error"):
+        return None
+    return failure(
+        code,
+        _message(body) or "the stream ended with an error",
+        http_status=event.http_status,
+        request_id=text_at(body, "request_id"),
+    )
+
+
+def _code(body: Any) -> str | None:
+    return first_text(
+        text_at(body, "code"), text_at(body, "error", "code"), text_at(body, "error", "type")
+    )
+
+
+def _message(body: Any) -> str | None:
+    return first_text(
+        text_at(body, "message"), text_at(body, "error", "message"), dig(body, "error")
     )
 
 
@@ -128,10 +177,10 @@ def failure(
     kind, retry = _kind(code, message, http_status)
     return kind(
         "qwen",
-        without_urls(message),
-        code=code,
+        shown(message),
+        code=shown(code, 100) if code else None,
         http_status=http_status,
-        request_id=request_id,
+        request_id=shown(request_id, 100) if request_id else None,
         retry=retry,
         hint=_hint(kind, code),
     )
@@ -139,21 +188,21 @@ def failure(
 
 def _kind(code: str | None, message: str, status: int | None) -> Kind:
     lowered = (code or "").lower()
-    if lowered in {"throttling.allocationquota", "insufficient_quota"} and (
-        status == 400 or "free allocated quota" in message.lower()
-    ):
-        return _ARREARS
+    if lowered in {"throttling.allocationquota", "insufficient_quota"}:
+        if "free allocated quota" in message.lower():
+            return _ARREARS
+        if status == 400:  # no rate, but a number: of vocabularies, for one
+            return _REFUSED
     if lowered in _BY_CODE:
         return _BY_CODE[lowered]
-    if lowered == "invalidparameter" and "download" in message.lower():
-        return InputRefusedError, Retry.TRANSIENT
-    if lowered.endswith("invalidparameter") and _SAYS_AUDIO.search(message):
+    if lowered.endswith(_PARAMETER) and "download" in message.lower():
+        return _UNREACHED
+    if lowered.endswith(_PARAMETER) and _SAYS_AUDIO.search(message):
         return _INPUT
     if "model not exist" in message.lower():
         return _MODEL
-    if status is not None and status >= 500:
-        return _SERVER
-    return _BY_STATUS.get(status or 0, _REFUSED)
+    usual = _SERVER if status is not None and status >= 500 else _REFUSED
+    return _BY_STATUS.get(status or 0, usual)
 
 
 def _hint(kind: type[RemoteError], code: str | None) -> str | None:
@@ -178,11 +227,20 @@ def _body(answer: Answer) -> Any:
 
 # --- the object store -------------------------------------------------------------------------
 
+POLICY_EXPIRED = "PolicyExpired"
+"""A code of our own: the store says AccessDenied for this, as for much else."""
+ALREADY_THERE = "FileAlreadyExists"
+_STORE_KINDS: dict[str, Kind] = {
+    "EntityTooLarge": _INPUT,
+    "RequestTimeout": (ServiceError, Retry.TRANSIENT),
+}
 _XML = re.compile(r"<(Code|Message|RequestId)>([^<]{1,500})</\1>")
 
 
 def read_store_failure(answer: Answer) -> AsrError | None:
     """The error of the object store that uploads go to; it answers in XML."""
+    if answer.status < 300 and answer.is_html:  # the store has nothing to say on success
+        return answer.unexpected("the upload host answered with a web page")
     if answer.status < 300:
         return None
     if answer.status >= 500:
@@ -190,14 +248,15 @@ def read_store_failure(answer: Answer) -> AsrError | None:
             "qwen", "the upload host failed", http_status=answer.status, retry=Retry.TRANSIENT
         )
     parts = dict(_XML.findall(answer.body.decode("utf-8", "replace")))
-    code, message = parts.get("Code"), parts.get("Message", "the upload was refused")
-    expired = "expired" in message.lower()
-    kind: Kind = _INPUT if code == "EntityTooLarge" else (ServiceError, Retry.NEVER)
-    return kind[0](
+    code, message = parts.get("Code"), html.unescape(parts.get("Message", "it gives no reason"))
+    if code == "AccessDenied" and "expired" in message.lower():
+        code = POLICY_EXPIRED
+    kind, retry = _STORE_KINDS.get(code or "", (ServiceError, Retry.NEVER))
+    return kind(
         "qwen",
-        without_urls(message),
-        code="PolicyExpired" if expired else code,
+        shown(f"the upload was refused: {message}"),
+        code=shown(code, 100) if code else None,
         http_status=answer.status,
         request_id=parts.get("RequestId"),
-        retry=kind[1],
+        retry=retry,
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote
 
 from asrcli.errors import UsageError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import API, Model, OnText, Options, Reference
+from asrcli.providers.calls import SENT_TWICE, marked_as, telling_key
 from asrcli.providers.qwen import flash
 from asrcli.providers.qwen.failures import read_failure, read_store_failure
 from asrcli.providers.qwen.hosts import Hosts
@@ -14,20 +19,39 @@ from asrcli.providers.qwen.uploads import Uploads
 from asrcli.secret import Secret
 from asrcli.transcript import Transcript
 from asrcli.transport.connection import Connection
-from asrcli.transport.http import HTTPClient
-from asrcli.transport.retry import Retrier
+from asrcli.transport.http import HTTPClient, ServerEvent
+from asrcli.transport.retry import Held, Retrier
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["CALLABLE", "Qwen"]
 
+T = TypeVar("T")
+
 CALLABLE = frozenset({API.SYNC})
 """The kinds of call that this version makes."""
 
+_URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+"""What stays as it is in a URL: one that is signed must not be encoded a second time."""
+
+
+class _Once(Retrier):
+    """Makes a call once, at once: whoever reads a stream to its end decides on another try."""
+
+    def hold(
+        self,
+        call: Callable[[], T],
+        *,
+        ambiguous: bool = False,  # noqa: ARG002
+        submit: bool = False,  # noqa: ARG002
+        spaced: bool = True,  # noqa: ARG002
+    ) -> Held[T]:
+        return Held(call(), lambda: None, resent=False)
+
 
 class Qwen:
-    """The service, with one key and one region."""
+    """The service, with one key and one region; `key_place` says where the key was found."""
 
     name = "qwen"
 
@@ -38,20 +62,26 @@ class Qwen:
         connection: Connection,
         *,
         retrier: Retrier,
+        key_place: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers: dict[str, str | Secret] = {"Authorization": key}
         if hosts.workspace:
             headers["X-DashScope-WorkSpace"] = hosts.workspace
-        self._native = HTTPClient(
-            self.name,
-            hosts.native,
-            headers,
-            connection,
-            retrier=retrier,
-            read_failure=read_failure,
-            transport=transport,
-        )
+
+        def client(retrier: Retrier) -> HTTPClient:
+            return HTTPClient(
+                self.name,
+                hosts.native,
+                headers,
+                connection,
+                retrier=retrier,
+                read_failure=read_failure,
+                transport=transport,
+            )
+
+        self._native = client(retrier)
+        self._streams = client(_Once())
         self._store = HTTPClient(
             self.name,
             hosts.native,
@@ -62,15 +92,18 @@ class Qwen:
             transport=transport,
         )
         self._uploads = Uploads(self._native, self._store)
+        self._retrier = retrier
+        self._key_place = key_place
 
     def close(self) -> None:
         """Close the connections."""
-        self._native.close()
-        self._store.close()
+        for client in (self._native, self._streams, self._store):
+            client.close()
 
     def upload(self, audio: AudioFile, model: Model) -> Reference:
         """Store a file for 48 hours, for this model alone."""
-        return self._uploads.store(audio, model)
+        with telling_key(self._key_place, model, self._native.base_url):
+            return self._uploads.store(audio, model)
 
     def transcribe(
         self,
@@ -87,16 +120,42 @@ class Qwen:
         duration = audio.duration if isinstance(audio, AudioFile) else None
         body = flash.request_body(location, model, options, stream=on_text is not None)
         headers = {"X-DashScope-OssResourceResolve": "enable"} if _stored(location) else {}
-        if on_text is None:
-            answer = self._native.post(flash.PATH, body, headers=headers)
-            return flash.read_transcript(answer, model, options, duration=duration)
-        headers["X-DashScope-SSE"] = "enable"
-        events = self._native.events(flash.PATH, body, headers=headers)
-        return flash.read_events(events, model, options, duration=duration, on_text=on_text)
+        with telling_key(self._key_place, model, self._native.base_url):
+            if on_text is None:
+                answer = self._native.post(flash.PATH, body, headers=headers)
+                with marked_as(answer):
+                    return flash.read_transcript(answer, model, options, duration=duration)
+            return self._streamed(
+                body,
+                headers,
+                lambda events: flash.read_events(
+                    events, model, options, duration=duration, on_text=on_text
+                ),
+            )
+
+    def _streamed(
+        self,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        read: Callable[[Generator[ServerEvent, None, None]], Transcript],
+    ) -> Transcript:
+        """Read a stream to its end; one that is cut is asked for again, once."""
+        headers = {**headers, "X-DashScope-SSE": "enable"}
+
+        def attempt() -> Transcript:
+            stream = self._streams.events(flash.PATH, body, headers=headers)
+            # Closed at once: an error that is kept would keep the connection open.
+            with closing(cast("Generator[ServerEvent, None, None]", stream)) as events:
+                return read(events)
+
+        held = self._retrier.hold(attempt, ambiguous=True)
+        held.release()
+        found = held.value
+        return replace(found, warnings=(*found.warnings, SENT_TWICE)) if held.resent else found
 
     def _location(self, audio: AudioFile | Reference, model: Model) -> str:
         if isinstance(audio, Reference):
-            return audio.location
+            return quote(audio.location, safe=_URL_CHARACTERS, errors="replace")
         most = model.max_encoded_bytes
         if most is not None and flash.encoded_size(audio) > most:
             return self.upload(audio, model).location

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,10 @@ from typing import Any
 from asrcli.errors import FileTooLargeError, ServiceError, UnexpectedAnswerError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import Model, Reference
+from asrcli.providers.calls import file_part
+from asrcli.providers.qwen.failures import ALREADY_THERE, POLICY_EXPIRED
 from asrcli.providers.reading import dig, number_at, text_at
-from asrcli.transport.http import FilePart, HTTPClient
+from asrcli.transport.http import HTTPClient
 
 __all__ = ["LIFETIME", "Uploads"]
 
@@ -59,30 +60,35 @@ class Uploads:
 
         A policy that ended between its answer and its use is replaced once.
         """
+        policy = self._policy(model)
         try:
-            return self._send(audio, self._policy(model))
+            return self._send(audio, policy)
         except ServiceError as error:
-            if error.code != "PolicyExpired":
+            if error.code != POLICY_EXPIRED:
                 raise
-        with self._lock:
-            self._policies.pop(model.id, None)
-        return self._send(audio, self._policy(model))
+        return self._send(audio, self._policy(model, ended=policy))
 
     def _send(self, audio: AudioFile, policy: _Policy) -> Reference:
         if policy.most_bytes is not None and audio.size > policy.most_bytes:
             raise FileTooLargeError(audio.name, audio.size, policy.most_bytes)
-        # A name of our own: the user's is nobody's business there, and two may be alike.
-        key = f"{policy.folder}/{uuid.uuid4().hex}{audio.suffix}"
+        part = file_part("file", audio)
+        key = f"{policy.folder}/{part.filename}"
         fields = [*policy.fields, ("key", key), ("success_action_status", "200")]
-        part = FilePart("file", f"audio{audio.suffix}", audio.mime_type, audio.path)
-        self._store.post_file(policy.host, fields, part)
-        return Reference("qwen", f"oss://{key}", self._now() + LIFETIME)
+        expires = self._now() + LIFETIME
+        try:
+            self._store.post_file(policy.host, fields, part, keyless=True)
+        except ServiceError as error:
+            # Nobody else has this name: an earlier try came through, and its answer did not.
+            if error.code != ALREADY_THERE:
+                raise
+        return Reference("qwen", f"oss://{key}", expires)
 
-    def _policy(self, model: Model) -> _Policy:
+    def _policy(self, model: Model, *, ended: _Policy | None = None) -> _Policy:
+        """A policy for the model, other than the one that has ended."""
         with self._lock:
             policy = self._policies.get(model.id)
-            if policy is None or policy.ends - self._clock() < _SPARE_SECONDS:
-                started = self._clock()
+            started = self._clock()
+            if policy is None or policy is ended or policy.ends - started < _SPARE_SECONDS:
                 answer = self._service.get(
                     "uploads", params={"action": "getPolicy", "model": model.id}
                 )
@@ -104,7 +110,7 @@ def _read_policy(body: Any, started: float, *, request_id: str | None) -> _Polic
             ("x-oss-forbid-overwrite", "x_oss_forbid_overwrite"),
         )
     )
-    if not host or not folder or any(value is None for _, value in fields):
+    if not host or "://" not in host or not folder or any(value is None for _, value in fields):
         raise UnexpectedAnswerError(
             "qwen", "the upload policy lacks a field", http_status=200, request_id=request_id
         )

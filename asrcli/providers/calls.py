@@ -1,0 +1,57 @@
+"""What calls to all services have in common: the file they send, the key they are refused for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from asrcli.errors import AsrError, KeyRefusedError, RightsError
+from asrcli.media.audio import AudioFile
+from asrcli.providers.base import Model
+from asrcli.transport.connection import mask_url
+from asrcli.transport.http import Answer, FilePart
+
+__all__ = ["MENDED", "SENT_TWICE", "file_part", "marked_as", "media_type", "telling_key"]
+
+MENDED = "the answer held characters that no text has: they were replaced"
+SENT_TWICE = "sent twice after an unclear failure: it may have been charged twice"
+"""The warning of a transcript whose request was resent."""
+
+
+def media_type(audio: AudioFile) -> str:
+    """The type without parameters, which neither forms nor data URIs take everywhere."""
+    return audio.mime_type.partition(";")[0].strip()
+
+
+def file_part(field: str, audio: AudioFile) -> FilePart:
+    """The file as part of a form, under a name of our own: no two are alike.
+
+    The user's is nobody's business there, and services make their own names of it.
+    """
+    name = f"audio-{uuid.uuid4().hex}{audio.suffix}"
+    return FilePart(field, name, media_type(audio), audio.path)
+
+
+@contextmanager
+def marked_as(answer: Answer) -> Iterator[None]:
+    """Errors that leave the block, while the answer is read, know whether it is the second one."""
+    try:
+        yield
+    except AsrError as error:
+        error.possible_duplicate = error.possible_duplicate or answer.possible_duplicate
+        raise
+
+
+@contextmanager
+def telling_key(place: str | None, model: Model, base_url: str) -> Iterator[None]:
+    """Errors about the key say where it was found, or for which model and host it has no rights."""
+    try:
+        yield
+    except KeyRefusedError as error:
+        if place:
+            error.message = f"the key from {place} was refused: {error.message}"
+        raise
+    except RightsError as error:
+        error.message = f"{error.message} [{model.id} at {mask_url(base_url)}]"
+        raise
