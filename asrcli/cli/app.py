@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from asrcli import __version__
 from asrcli.cli import session
@@ -21,8 +22,22 @@ from asrcli.errors import AsrError, StoppedBySignal
 
 __all__ = ["app", "main"]
 
+
+class _ReaderGone(Exception):  # noqa: N818 - not an error: the reader has what it wanted
+    """Nobody reads standard output any more."""
+
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error  # Typer itself would end with 1
+
+
 app = typer.Typer(
     name="asrcli",
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -66,8 +81,8 @@ def _run() -> int:
         return error.exit_status
     except StoppedBySignal as stopped:
         return stopped.exit_status
-    except BrokenPipeError:
-        return 128 + 13  # the reader has what it wanted
+    except _ReaderGone:
+        return 128 + 13
     except typer.Abort:
         return 130
     except Exception as error:  # noqa: BLE001 - a bug of ours, or a mistake on the command line

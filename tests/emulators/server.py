@@ -36,6 +36,7 @@ __all__ = ["NAMES", "Server", "serve"]
 NAMES = {
     "onemin": "tests.emulators.onemin:OneMin",
     "dashscope": "tests.emulators.dashscope.app:DashScope",
+    "openai": "tests.emulators.openai:OpenAI",
 }
 _LONGEST_LINE = 65_536
 _MOST_HEADERS = 200
