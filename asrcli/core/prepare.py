@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Changes", "Prepared", "check_length", "most_bytes", "prepare"]
+__all__ = ["Changes", "Prepared", "check_length", "prepare"]
 
 _RATE = 16_000
 _SHORT_SECONDS = 300.0
@@ -50,15 +50,6 @@ class Prepared:
     note: str = ""
 
 
-def most_bytes(model: Model, *, uploads: bool) -> int | None:
-    """How large a file may be, in bytes; without uploads it has to fit inside the request."""
-    if uploads or model.max_encoded_bytes is None:
-        return model.max_bytes
-    # Base64 makes four characters of three bytes; 64 are for the `data:` prefix.
-    encoded = (model.max_encoded_bytes - 64) // 4 * 3
-    return encoded if model.max_bytes is None else min(encoded, model.max_bytes)
-
-
 def check_length(audio: AudioFile, model: Model) -> None:
     """Raise FileTooLongError for more than the model takes in one call."""
     if model.max_seconds is not None and audio.duration > model.max_seconds:
@@ -70,19 +61,16 @@ def prepare(
     model: Model,
     folder: Callable[[], Path],
     changes: Changes,
-    *,
-    uploads: bool = True,
 ) -> Prepared:
     """Give back what can be sent: `audio` itself, or a conversion of it in `folder`.
 
     Raises FileTooLongError, FileTooLargeError or UnsupportedFormatError where nothing can be.
     """
     check_length(audio, model)
-    limit = most_bytes(model, uploads=uploads)
-    reasons = list(_reasons(audio, model, limit, changes))
+    reasons = list(_reasons(audio, model, changes))
     if not reasons:
         return Prepared(audio)
-    converted = _convert(audio, model, limit, folder, changes)
+    converted = _convert(audio, model, folder, changes)
     note = (
         f"{audio.name}: converted from {audio.container} ({_size(audio.size)}) to "
         f"{converted.container} ({_size(converted.size)}), because {' and '.join(reasons)}"
@@ -90,7 +78,8 @@ def prepare(
     return Prepared(converted, note)
 
 
-def _reasons(audio: AudioFile, model: Model, limit: int | None, changes: Changes) -> Iterator[str]:
+def _reasons(audio: AudioFile, model: Model, changes: Changes) -> Iterator[str]:
+    limit = model.max_bytes
     if model.formats and audio.container not in model.formats:
         yield f"{model.id} does not take {audio.container}"
     if limit is not None and audio.size > limit:
@@ -106,12 +95,9 @@ def _reasons(audio: AudioFile, model: Model, limit: int | None, changes: Changes
 
 
 def _convert(
-    audio: AudioFile,
-    model: Model,
-    limit: int | None,
-    folder: Callable[[], Path],
-    changes: Changes,
+    audio: AudioFile, model: Model, folder: Callable[[], Path], changes: Changes
 ) -> AudioFile:
+    limit = model.max_bytes
     codecs = [c for c in _ORDER if not model.formats or c.container in model.formats]
     if not codecs:
         raise UnsupportedFormatError(f"{model.id} takes none of the formats that asrcli writes")
@@ -145,7 +131,7 @@ def _convert(
 
 def _sound(audio: AudioFile, model: Model, changes: Changes) -> Iterator[NDArray[np.float32]]:
     """The samples to send: the chosen track and channel, padded to the model's shortest length."""
-    sound = blocks(
+    sound: Iterator[NDArray[np.float32]] = blocks(
         audio.path,
         container=audio.container,
         sample_rate=_RATE,

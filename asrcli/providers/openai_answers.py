@@ -175,6 +175,7 @@ _BY_STATUS: dict[int, _Kind] = {
 # A gateway lost sight of the server behind it, which may have done the work.
 _LOST = {502, 504, 520, 522, 524}
 _UNPAID = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
+_MODEL_HINT = "Choose one that the server has with -m."
 _FORMAT = re.compile(r"response_format|verbose_json")
 _SOUND = re.compile(r"\b(audio|file)\b", re.IGNORECASE)
 _UNFIT = re.compile(
@@ -212,6 +213,7 @@ def read_failure(answer: Answer) -> AsrError | None:
         http_status=answer.status,
         request_id=answer.request_id,
         retry=retry,
+        hint=_MODEL_HINT if kind is ModelRefusedError else None,
     )
 
 

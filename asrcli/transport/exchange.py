@@ -59,6 +59,8 @@ class Exchange:
         """Name and port that a socket was opened to: the proxy's, if there is one."""
         self.address: str | None = None
         """The IP address that was reached, if this exchange opened a connection."""
+        self.tls_name: str | None = None
+        """Whose certificate was asked for last."""
         self.proxied = False
         """A proxy finds the host for us; it stands in a private network more often than not."""
         self.abandon: Callable[[], None] = lambda: None

@@ -17,7 +17,6 @@ from asrcli.errors import (
     ArrearsError,
     AsrError,
     ConfigurationError,
-    FileUnreadableError,
     InputRefusedError,
     KeyRefusedError,
     NetworkError,
@@ -78,15 +77,13 @@ class _Failure:
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
                 ours = ConfigurationError(f"{mask_url(self.url)} is no URL of a web service")
             case httpx.LocalProtocolError():
-                ours = FileUnreadableError("the file changed while it was sent")
+                pass  # a request that no server may get
             case httpx.ProxyError():
                 ours = self._proxy()
             case httpx.ConnectTimeout() | httpx.ConnectError() | httpx.PoolTimeout():
                 ours = self._unreached()
             case httpx.TransportError():
                 ours = self._broken()
-            case OSError():  # sockets have errors of their own: this one is of the file we send
-                ours = FileUnreadableError(f"cannot read the file: {self.error.strerror}")
         return ours
 
     def _limit(self) -> AsrError | None:
@@ -117,7 +114,7 @@ class _Failure:
         within = f"within {self.exchange.connection.connect_timeout:g} s"
         stage = self.exchange.stage
         if isinstance(self.error, httpx.PoolTimeout):
-            return self._network("no connection was free", Retry.TRANSIENT)
+            return self._network(f"no connection to {self.place} was free", Retry.TRANSIENT)
         if isinstance(self.error, httpx.ConnectTimeout):
             said = {
                 Stage.RESOLVING: f"cannot resolve {self.host} {within}",
@@ -136,9 +133,11 @@ class _Failure:
             said = f"{self.place} broke off the TLS handshake"
             return self._network(said, Retry.TRANSIENT, hint=_NETWORK_HINT)
         reason, hint = tls.explain(error)
-        host, _ = host_and_port(self.url)
-        said = f"{self.place}: {reason}" if host == self.host else f"{host}: {reason}"
-        return TLSError(self.service, said, hint=hint)
+        name = self.exchange.tls_name
+        behind_proxy = name not in {None, self.host}
+        return TLSError(
+            self.service, f"{name if behind_proxy else self.place}: {reason}", hint=hint
+        )
 
     def _proxy(self) -> NetworkError:
         said = str(self.error)

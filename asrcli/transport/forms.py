@@ -75,7 +75,12 @@ def form_request(
     with file:
         content = _Watched(file, on_sent) if on_sent else file
         files = {safe_name(part.field): (safe_name(part.filename), content, mime_type)}
-        yield httpx.Request("POST", url, headers=dict(headers), data=data, files=files)  # type: ignore[arg-type]
+        try:
+            yield httpx.Request("POST", url, headers=dict(headers), data=data, files=files)  # type: ignore[arg-type]
+        except httpx.LocalProtocolError as error:
+            raise FileUnreadableError(f"{part.path} changed while it was sent") from error
+        except OSError as error:  # of the file: those of sockets were made something else
+            raise FileUnreadableError(f"cannot read {part.path}: {error.strerror}") from error
 
 
 class _Watched(io.RawIOBase):

@@ -90,11 +90,12 @@ class HTTPClient:
         params: Mapping[str, str] | None = None,
         headers: Headers | None = None,
     ) -> Answer:
-        """Ask for something; tried again freely."""
+        """Ask for something; tried again freely, and not counted for requests a minute."""
         url = join_url(self.base_url, path)
         if params:
             url += "?" + urlencode(params)
-        return self._call(url, self._plain("GET", url, headers, None), ambiguous=False)
+        make = self._plain("GET", url, headers, None)
+        return self._call(url, make, ambiguous=False, spaced=False)
 
     def post(
         self,
@@ -171,6 +172,7 @@ class HTTPClient:
         submit: bool = False,
         keyless: bool = False,
         foreign: bool = False,
+        spaced: bool = True,
     ) -> Answer:
         def attempt() -> Answer:
             guarded = foreign and not self.private
@@ -183,25 +185,21 @@ class HTTPClient:
             self._check(answer, url, with_key=not keyless)
             return answer
 
-        held = self._retrier.hold(attempt, ambiguous=ambiguous, submit=submit, spaced=not foreign)
+        spaced = spaced and not foreign
+        held = self._retrier.hold(attempt, ambiguous=ambiguous, submit=submit, spaced=spaced)
         held.release()
         return held.value.marked(possible_duplicate=held.resent)
 
     def _resolve(self, url_or_path: str) -> tuple[str, bool]:
         if "://" not in url_or_path:
             return join_url(self.base_url, url_or_path), False
-        if self._same_origin(url_or_path):
-            return url_or_path, False
         insecure = self._connection.insecure_http
         try:
             check_link(url_or_path, insecure_http=insecure, private=self.private)
         except ValueError as error:
             raise UnexpectedAnswerError(self.service, f"it refers to {error}") from error
-        return url_or_path, True
-
-    def _same_origin(self, url: str) -> bool:
-        same_scheme = urlsplit(url).scheme == urlsplit(self.base_url).scheme
-        return same_scheme and host_and_port(url) == self._origin
+        same_scheme = urlsplit(url_or_path).scheme == urlsplit(self.base_url).scheme
+        return url_or_path, not same_scheme or host_and_port(url_or_path) != self._origin
 
     def _build(self, headers: Headers | None, *, keyless: bool) -> dict[str, str]:
         extra = headers or {}

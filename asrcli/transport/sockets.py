@@ -230,6 +230,7 @@ class _Stream(NetworkStream):
 
         exchange = current()
         exchange.stage = Stage.HANDSHAKE
+        exchange.tls_name = server_hostname
         try:
             self._socket.settimeout(exchange.connect_left())
             stream = _Stream(_encrypted(self._socket, ssl_context, server_hostname))

@@ -142,14 +142,16 @@ def test_an_unknown_model_ends_with_2_and_names_it(openai: Served[OpenAI], welco
 
     assert ran.status == 2
     assert "`large` does not exist" in ran.err
+    assert "-m" in ran.err
 
 
-def test_subtitles_from_a_server_without_times_do_not_pretend(
-    openai: Served[OpenAI], welcome: Path
+def test_subtitles_from_a_server_without_times_are_no_invention(
+    openai: Served[OpenAI], welcome: Path, tmp_path: Path
 ) -> None:
     openai.service.always_plain = True
 
-    ran = run("transcribe", "-f", "srt", welcome, env=openai.env)
+    ran = run("transcribe", "-o", tmp_path / "welcome.srt", welcome, env=openai.env)
 
-    print(ran)
-    assert False
+    assert ran.status == 2
+    assert "needs times" in ran.err
+    assert not (tmp_path / "welcome.srt").exists()

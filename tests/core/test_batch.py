@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -77,13 +78,13 @@ def test_an_error_that_is_not_ours_is_raised(stop: threading.Event) -> None:
 def test_inputs_are_taken_only_as_they_are_needed(stop: threading.Event) -> None:
     taken = 0
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         nonlocal taken
         for number in range(1000):
             taken += 1
             yield number
 
-    results = run(items(), lambda item: item, workers=2, stop=stop)  # type: ignore[arg-type]
+    results = run(items(), lambda item: item, workers=2, stop=stop)
     next(results)
 
     assert taken <= 6

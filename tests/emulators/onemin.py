@@ -33,6 +33,15 @@ from tests.emulators import onemin_errors as errors
 from tests.emulators import recognizer
 from tests.emulators.bodies import Part
 from tests.emulators.decoding import Sound, Undecodable, identify
+from tests.emulators.onemin_answers import (
+    Asset,
+    AssetShape,
+    ResultShape,
+    describe_asset,
+    processing,
+    put_reason,
+    put_text,
+)
 from tests.emulators.onemin_models import FORMATS, MODELS, Model, prompt_problems
 from tests.emulators.recognizer import Ear, Heard
 from tests.emulators.service import Emulator, Received, Refused, unknown_fields
@@ -52,53 +61,6 @@ class KeyState(StrEnum):
     ACTIVE = "active"
     DELETED = "deleted"
     INACTIVE = "inactive"
-
-
-class AssetShape(StrEnum):
-    """Where the answer to an upload names the path."""
-
-    FULL = "full"
-    KEY_ONLY = "asset.key alone"
-    TOP = "a path at the top"
-    WRAPPED = "all of it as JSON in a JSON string"
-    NO_PATH = "nowhere"
-
-
-class ResultShape(StrEnum):
-    """Where the answer holds the text; the first is documented, the others were met or feared."""
-
-    LIST = "a list with one string"
-    LISTS = "a list with a string for each sentence"
-    STRING = "a plain string"
-    JSON = "a list with JSON text that holds `text`"
-    OBJECT = "an object with `text`"
-    OBJECTS = "a list of objects with `transcript`"
-    CONTENT = "an object with `content`"
-    EMPTY_LIST = "[]"
-    EMPTY_STRING = '[""]'
-    NULL = "null"
-    MISSING = "no resultObject"
-    RESPONSE = "[] and the text in responseObject"
-    RECORD = "aiRecord.resultObject"
-    TOP = "resultObject at the top"
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file that was uploaded."""
-
-    path: str
-    filename: str
-    mime_type: str
-    size: int
-    sha256: str
-    sound: Sound | None
-    """What its header says; None if it cannot be decoded."""
-    part: Part
-
-    @property
-    def extension(self) -> str:
-        return self.filename.rpartition(".")[2].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +241,7 @@ class OneMin(Emulator):
         return self._sounds[digest]
 
     def _asset_body(self, asset: Asset) -> Any:
-        body = _asset_body(asset, self._team, self._user, self.new_id())
+        body = describe_asset(asset, self._team, self._user, self.new_id())
         match self.asset_shape:
             case AssetShape.KEY_ONLY:
                 del body["fileContent"]
@@ -312,7 +274,7 @@ class OneMin(Emulator):
         polls = self.async_polls if body.get("async") else self.processing_polls
         with self._state:
             self._records[uuid] = (polls or 0, record)
-        return httpx.Response(200, json=record if polls is None else _processing(record))
+        return httpx.Response(200, json=record if polls is None else processing(record))
 
     def _model(self, model_id: str) -> Model:
         if model_id not in self.models or model_id in self.disabled_models:
@@ -368,10 +330,10 @@ class OneMin(Emulator):
         }
         body = {"aiRecord": record}
         if self._fails:
-            _put_reason(body, self.reason_in, self.reason)
+            put_reason(body, self.reason_in, self.reason)
         else:
             text = heard.text if self.text is None else self.text
-            _put_text(body, self.result_shape, text, heard)
+            put_text(body, self.result_shape, text, heard)
         return body
 
     def _result(self, uuid: str) -> httpx.Response:
@@ -381,7 +343,7 @@ class OneMin(Emulator):
                 self._records[uuid] = (polls - 1, record)
         if self.forgets_results:
             return httpx.Response(200, json={"aiRecord": None})
-        return httpx.Response(200, json=_processing(record) if polls else record)
+        return httpx.Response(200, json=processing(record) if polls else record)
 
     # --- models -------------------------------------------------------------------------------
 
@@ -429,95 +391,5 @@ def _feature_body(request: Received) -> dict[str, Any]:
     return body
 
 
-# --- writing answers ----------------------------------------------------------------------------
-
-
 def _vendor_refusal(model: Model, message: str) -> httpx.Response:
     return errors.busy(400, code="InvalidParameter", message=message, service=model.provider)
-
-
-def _processing(record: dict[str, Any]) -> dict[str, Any]:
-    ai_record = dict(record["aiRecord"])
-    ai_record["status"] = "PROCESSING"
-    ai_record["aiRecordDetail"] = {**ai_record["aiRecordDetail"], "resultObject": []}
-    return {"aiRecord": ai_record}
-
-
-def _put_text(body: dict[str, Any], shape: ResultShape, text: str, heard: Heard) -> None:
-    detail = body["aiRecord"]["aiRecordDetail"]
-    simple: dict[ResultShape, Any] = {
-        ResultShape.LIST: [text],
-        ResultShape.LISTS: [sentence.text for sentence in heard.sentences],
-        ResultShape.STRING: text,
-        ResultShape.JSON: [json.dumps({"text": text})],
-        ResultShape.OBJECT: {"text": text},
-        ResultShape.OBJECTS: [{"transcript": text}],
-        ResultShape.CONTENT: {"content": text},
-        ResultShape.EMPTY_LIST: [],
-        ResultShape.EMPTY_STRING: [""],
-        ResultShape.NULL: None,
-    }
-    match shape:
-        case ResultShape.RESPONSE:
-            detail["responseObject"] = {"text": text}
-        case ResultShape.RECORD:
-            del detail["resultObject"]
-            body["aiRecord"]["resultObject"] = [text]
-        case ResultShape.TOP:
-            del detail["resultObject"]
-            body["resultObject"] = [text]
-        case ResultShape.MISSING:
-            del detail["resultObject"]
-        case _:
-            detail["resultObject"] = simple[shape]
-
-
-def _put_reason(body: dict[str, Any], place: str, reason: str) -> None:
-    record = body["aiRecord"]
-    match place:
-        case "aiRecordDetail.errorMessage":
-            record["aiRecordDetail"]["errorMessage"] = reason
-        case "aiRecord.errorMessage":
-            record["errorMessage"] = reason
-        case "error.message":
-            body["error"] = {"message": reason}
-        case "error":
-            body["error"] = reason
-        case "resultObject":
-            record["aiRecordDetail"]["resultObject"] = [reason]
-        case _:
-            raise ValueError(place)
-
-
-def _asset_body(asset: Asset, team: str, user: str, uuid: str) -> dict[str, Any]:
-    described = {
-        "fieldname": "asset",
-        "originalname": asset.filename,
-        "encoding": "7bit",
-        "mimetype": asset.mime_type,
-    }
-    stored = {
-        "size": asset.size,
-        "bucket": "asset.1min.ai",
-        "key": asset.path,
-        "acl": "private",
-        "contentType": "application/octet-stream",
-        "contentDisposition": None,
-        "contentEncoding": None,
-        "storageClass": "STANDARD",
-        "serverSideEncryption": None,
-        "metadata": {"team-id": team, "user-id": user, **described},
-        "location": f"https://asset.1min.ai.s3.us-east-1.amazonaws.com/{asset.path}",
-        "etag": f'"{asset.sha256[:32]}"',
-    }
-    content = {
-        "uuid": uuid,
-        "path": asset.path,
-        "type": asset.extension,
-        "name": asset.path.rpartition("/")[2],
-        "content": "",
-        "status": "ACTIVE",
-        "metadata": {"token": 0, "character": 0},
-        "createdAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-    return {"asset": {**described, **stored}, "fileContent": content}
