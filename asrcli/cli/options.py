@@ -48,7 +48,7 @@ ModelName = Annotated[
 ]
 ProviderName = Annotated[
     str | None,
-    option("--provider", "-p", metavar="NAME", help="onemin, qwen or local; else by the model."),
+    option("--provider", "-p", metavar="NAME", help="qwen, onemin, openai or local; else by the model."),
 ]
 Language = Annotated[
     str | None,

@@ -7,6 +7,7 @@ it shows is written as SVG to `.readme/terminal.svg`.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,10 @@ RECORDINGS = ROOT / "tests" / "data" / "recordings"
 COLUMNS, LINES = 92, 26
 COMMANDS = (
     "asrcli transcribe welcome.wav",
-    "asrcli transcribe -f srt journey.flac | head -n 8",
-    "asrcli models --language yue --batch | cut -c1-90",
+    "asrcli transcribe -f srt journey.flac | head -n 7",
+    "asrcli models --language yue --hotwords",
 )
+PROMPT = "\\033[1;32m$\\033[0m"
 
 
 def tmux(socket: str, *arguments: str) -> str:
@@ -37,33 +39,27 @@ def screen(commands: tuple[str, ...]) -> str:
     socket = f"asrcli-{uuid.uuid4().hex[:8]}"
     environ = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PS1": r"\[\e[1;32m\]$\[\e[0m\] ",
         "HOME": tempfile.mkdtemp(),
-        "TERM": "xterm-256color",
+        "TERM": "screen-256color",
         "LC_ALL": "C.UTF-8",
     }
-    settings = [f"-e{name}={value}" for name, value in environ.items()]
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environ.items())
+    lines = [f"printf '{PROMPT} %s\\n' {shlex.quote(c)}; {c}" for c in commands]
+    script = "; ".join([*lines, f"tmux -L {socket} wait -S done", "read -r"])
+    shell = f"exec env -i {settings} bash -c {shlex.quote(script)}"
     size = ["-x", str(COLUMNS), "-y", str(LINES)]
-    shell = "bash --norc --noprofile"
-    tmux(socket, "-f", "/dev/null", "new-session", "-d", *size, *settings,
-         "-c", str(RECORDINGS), shell)  # fmt: skip
+    tmux(socket, "-f", "/dev/null", "new-session", "-d", *size, "-c", str(RECORDINGS), shell)
     try:
-        for number, command in enumerate(commands):
-            signal = f"done-{number}"
-            tmux(socket, "send-keys", f"{command}; tmux -L {socket} wait -S {signal}", "Enter")
-            tmux(socket, "wait", signal)
-        return tmux(socket, "capture-pane", "-p", "-e", "-J")
+        tmux(socket, "wait", "done")
+        return tmux(socket, "capture-pane", "-p", "-e")
     finally:
         tmux(socket, "kill-server")
 
 
 def draw(shown: str, path: Path) -> None:
     """Write a screen as SVG."""
-    import re
-
-    clean = re.sub(r"; tmux -L \S+ wait -S done-\d", "", shown)
     console = Console(width=COLUMNS, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(Text.from_ansi(clean.rstrip()), soft_wrap=True)
+    console.print(Text.from_ansi(shown.rstrip()), soft_wrap=True)
     path.write_text(console.export_svg(title="asrcli"), "utf-8")
 
 

@@ -80,15 +80,17 @@ class Server:
     def close(self) -> None:
         """Stop listening, cut what is open, and wait for the threads to end."""
         self._closing.set()
+        # Not every system wakes a thread that waits in `accept` when its socket is closed.
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        self._acceptor.join(timeout=5)
         self._listener.close()
         with self._lock:
             sockets, threads = list(self._sockets), list(self._threads)
         for connection in sockets:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in (*threads, self._acceptor):
+        for thread in threads:
             thread.join(timeout=5)
 
     def _accept(self) -> None:
@@ -96,6 +98,9 @@ class Server:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
+                return
+            if self._closing.is_set():
+                connection.close()
                 return
             with self._lock:
                 self.connections_opened += 1

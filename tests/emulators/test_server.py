@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.emulators.server import Server, serve
+from tests.emulators.server import NAMES, Server, serve
 from tests.emulators.service import Emulator, Received
 from tests.emulators.troubles import Drip, Drop, Failure, Gate, Raw
 
@@ -253,6 +254,13 @@ def test_it_speaks_tls_with_a_certificate_of_the_tests(service: Echo) -> None:
         assert httpx.get(server.url, verify=trusting).status_code == 200
 
     assert server.url.startswith("https://")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_service_is_found_by_its_name(name: str) -> None:
+    module, _, attribute = NAMES[name].partition(":")
+
+    assert issubclass(getattr(importlib.import_module(module), attribute), Emulator)
 
 
 def test_it_can_be_started_by_hand() -> None:
