@@ -48,7 +48,9 @@ ModelName = Annotated[
 ]
 ProviderName = Annotated[
     str | None,
-    option("--provider", "-p", metavar="NAME", help="qwen, onemin, openai or local; else by the model."),
+    option(
+        "--provider", "-p", metavar="NAME", help="qwen, onemin, openai or local; else by the model."
+    ),
 ]
 Language = Annotated[
     str | None,

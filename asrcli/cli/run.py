@@ -123,7 +123,7 @@ class Run:
                 model=request.model,
                 provider=provider,
                 language=request.language,
-                features=request.features(destination.formats),
+                features=request.features(destination.formats) | _taken_as(inputs),
                 itn=request.itn,
             ),
             usable={name: settings.usable(name) for name in PROVIDERS},
@@ -337,6 +337,12 @@ def _known_format(name: str) -> str:
     if name not in writers.FORMATS:
         raise UsageError(f"there is no format {name!r}", hint=nearest(name, writers.FORMATS))
     return name
+
+
+def _taken_as(inputs: Sequence[Input]) -> frozenset[Feature]:
+    """What a model has to take besides files."""
+    references = [i.reference for i in inputs if i.reference is not None]
+    return frozenset(Feature.UPLOAD if r.provider else Feature.URL for r in references)
 
 
 def _provider_of(inputs: Sequence[Input]) -> str | None:

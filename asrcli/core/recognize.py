@@ -10,10 +10,10 @@ from typing import BinaryIO
 from asrcli.core.inputs import Input, materialize
 from asrcli.core.prepare import Changes, prepare
 from asrcli.core.select import Choice
-from asrcli.errors import FeatureError, UsageError
+from asrcli.errors import UsageError
 from asrcli.media.audio import AudioFile
 from asrcli.media.probe import probe
-from asrcli.providers.base import Feature, OnText, Options, Provider, Reference
+from asrcli.providers.base import OnText, Options, Provider, Reference
 from asrcli.transcript import Transcript
 
 __all__ = ["Recognized", "Recognizer"]
@@ -69,15 +69,11 @@ class Recognizer:
         return Recognized(transcript, audio, prepared.note)
 
     def _checked(self, reference: Reference) -> Reference:
-        model = self.choice.model
         if reference.provider is not None and reference.provider != self.provider.name:
             raise UsageError(
                 f"{reference} lies at {reference.provider}; {self.provider.name} cannot read it",
                 hint=f"Add -p {reference.provider}.",
             )
-        wanted = Feature.UPLOAD if reference.provider else Feature.URL
-        if wanted not in model.features:
-            raise FeatureError("a reference" if reference.provider else "a URL", model.id, [])
         if self.changes or self.track:
             raise UsageError("--channel, --track and --normalize need the file itself")
         return reference

@@ -159,10 +159,9 @@ def frames(source: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
 
 def decoded(stream: AudioStream, packet: Packet[Any] | None) -> list[AudioFrame]:
     """The frames of a packet, or the last ones if it is None; none if it is damaged."""
-    import av
+    from av.error import FFmpegError
 
     try:
-        made = stream.codec_context.decode(packet)
-    except av.FFmpegError:
+        return [frame for frame in stream.codec_context.decode(packet) if frame.samples]
+    except FFmpegError:
         return []
-    return [frame for frame in made if frame.samples]

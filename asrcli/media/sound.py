@@ -110,7 +110,7 @@ def _by_libsndfile(name: str, file: BinaryIO, container: str) -> Generator[Sound
             if source.frames != (frames_expected or source.frames):
                 return 0
             check_sound(name, source.channels, source.samplerate)
-            count = max(1, min(source.samplerate, _MOST_VALUES // source.channels))
+            count = _at_once(source.channels, source.samplerate)
             while len(samples := source.read(count, dtype="float32", always_2d=True)):
                 done += len(samples)
                 yield Sound(samples, source.samplerate)
@@ -145,13 +145,15 @@ def _by_ffmpeg(
 def _sounds(
     source: InputContainer, stream: AudioStream, container: str, name: str, skip: int
 ) -> Iterator[Sound]:
-    queue = _Queue(skip)
+    queue = _Queue(name, skip)
     timeline = None
     base = float(stream.time_base or 0)
     for frame in frames(source, stream):
-        channels, rate = frame.layout.nb_channels, frame.sample_rate
-        check_sound(name, channels, rate)
+        rate = frame.sample_rate
         time = None if frame.pts is None else frame.pts * base
+        if not queue.takes(frame):
+            yield from queue.rest()
+            queue.start(frame)
         if timeline is None:
             start = start_of(source)
             extra, late = delay_of(codec_name(stream), container, frame.samples, start=start)
@@ -159,56 +161,74 @@ def _sounds(
             queue.skip += extra
         gap = timeline.silence_before(time)
         if gap:
-            yield from queue.take()
-            yield from queue.silence(gap, channels, rate)
-            timeline.end += gap
-        timeline.end += frame.samples / rate
-        yield from queue.put(frame)
-    yield from queue.take()
+            yield from queue.rest()
+            yield from queue.silence(gap)
+        timeline.end += gap + frame.samples / rate
+        if queue.put(frame):
+            yield from queue.rest()
+    yield from queue.rest()
 
 
 class _Queue:
-    """Puts frames together to stretches of a second: one call into Python for forty frames."""
+    """Puts frames together to stretches of a second: one array in place of forty."""
 
-    def __init__(self, skip: int) -> None:
+    def __init__(self, name: str, skip: int) -> None:
         self.skip = skip
         """Samples to leave out before the first that is given."""
-        self._fifo: Any = None
+        self._name = name
         self._kind: tuple[str, int, int] | None = None
+        self._fifo: Any = None
+        self._most = 0
 
-    def put(self, frame: AudioFrame) -> Iterator[Sound]:
+    def takes(self, frame: AudioFrame) -> bool:
+        """True if the frame is of the same kind as those before it.
+
+        FFmpeg's queue does not look at the number of channels, and would read past their end.
+        """
+        return self._kind == (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
+
+    def start(self, frame: AudioFrame) -> None:
+        """Be for frames of this kind from now on."""
         import av
 
-        kind = (frame.format.name, frame.layout.nb_channels, frame.sample_rate)
-        if kind != self._kind:
-            # The queue itself does not notice when the number of channels changes.
-            yield from self.take()
-            self._fifo, self._kind = av.AudioFifo(), kind
-        frame.pts = None
+        channels = frame.layout.nb_channels
+        check_sound(self._name, channels, frame.sample_rate)
+        self._kind = (frame.format.name, channels, frame.sample_rate)
+        self._fifo = av.AudioFifo()
+        self._most = _at_once(channels, frame.sample_rate)
+
+    def put(self, frame: AudioFrame) -> bool:
+        """Take a frame; True when that makes a second."""
+        frame.pts = None  # Or the queue compares times itself.
         self._fifo.write(frame)
-        if self._fifo.samples >= min(frame.sample_rate, _MOST_VALUES // kind[1]):
-            yield from self.take()
+        return bool(self._fifo.samples >= self._most)
 
-    def take(self) -> Iterator[Sound]:
-        """All that is left."""
+    def rest(self) -> Iterator[Sound]:
+        """All that was put in."""
         frame = self._fifo.read() if self._fifo is not None else None
-        if frame is not None:
-            yield from self._skipping(_samples_of(frame), frame.sample_rate)
+        if frame is None:
+            return
+        skipped = min(self.skip, frame.samples)
+        self.skip -= skipped
+        if skipped < frame.samples:
+            yield Sound(_samples_of(frame)[skipped:], frame.sample_rate)
 
-    def silence(self, seconds: float, channels: int, sample_rate: int) -> Iterator[Sound]:
+    def silence(self, seconds: float) -> Iterator[Sound]:
+        """Zeros of the same kind."""
         import numpy as np
 
+        _, channels, sample_rate = self._kind or ("", 1, 1)
         left = round(seconds * sample_rate)
+        skipped = min(self.skip, left)
         while left > 0:
-            count = min(left, max(1, min(sample_rate, _MOST_VALUES // channels)))
+            count = min(left, self._most)
             yield Sound(np.zeros((count, channels), dtype=np.float32), sample_rate)
             left -= count
 
-    def _skipping(self, samples: Samples, sample_rate: int) -> Iterator[Sound]:
-        skipped = min(self.skip, len(samples))
-        self.skip -= skipped
-        if skipped < len(samples):
-            yield Sound(samples[skipped:], sample_rate)
+
+def _at_once(channels: int, sample_rate: int) -> int:
+    """How many samples make a stretch: a second, or fewer if there are very many channels."""
+    return max(1, min(sample_rate, _MOST_VALUES // channels))
 
 
 _SCALES = {"u8": 1 << 7, "s16": 1 << 15, "s32": 1 << 31, "s64": 1 << 63}

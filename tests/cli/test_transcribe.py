@@ -309,6 +309,26 @@ def test_a_reference_of_one_service_is_refused_at_another(qwen: Served[DashScope
     assert qwen.service.requests == []
 
 
+def test_a_url_goes_through_untouched_where_the_model_takes_urls(
+    qwen: Served[DashScope],
+) -> None:
+    run("transcribe", "--retries", "0", "https://host.example/talk%201.mp3", env=qwen.env)
+
+    (request,) = qwen.service.requests
+    audio = request.json["input"]["messages"][0]["content"][0]["audio"]
+    assert audio == "https://host.example/talk%201.mp3"
+
+
+def test_a_url_is_refused_by_who_cannot_fetch_it(onemin: Served[OneMin]) -> None:
+    here = run("transcribe", "https://host.example/talk.mp3")
+    there = run("transcribe", "-p", "onemin", "https://host.example/talk.mp3", env=onemin.env)
+
+    assert (here.status, there.status) == (4, 2)
+    assert "URLs" in here.err
+    assert "URLs" in there.err
+    assert onemin.service.requests == []
+
+
 # --- models -----------------------------------------------------------------------------------
 
 

@@ -56,32 +56,24 @@ def test_an_authority_of_one_s_own_is_trusted_once_it_is_named(
         client.close()
 
 
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_the_usual_variables_name_authorities(
-    good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path, variable: str
+def test_a_file_of_authorities_may_be_named_by_the_usual_variable(
+    good_tls: ssl.SSLContext, bundle: Path
 ) -> None:
-    folder = tmp_path / "certs"
-    folder.mkdir()
-    hashed = _hashed_name(bundle)
-    (folder / hashed).write_bytes(bundle.read_bytes())
-    environ = {variable: str(bundle if variable == "SSL_CERT_FILE" else folder)}
     with ByteServer(otherwise=GOOD, tls=good_tls) as server:
-        client = make_client(server.url, settings=connection(environ=environ))
+        settings = connection(environ={"SSL_CERT_FILE": str(bundle)})
+        client = make_client(server.url, settings=settings)
 
         assert client.get("x").status == 200
         client.close()
 
 
-def _hashed_name(bundle: Path) -> str:
-    import subprocess
-
-    done = subprocess.run(
-        ["openssl", "x509", "-hash", "-noout", "-in", str(bundle)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return f"{done.stdout.strip()}.0"
+def test_a_folder_of_authorities_takes_the_place_of_the_usual_ones(tmp_path: Path) -> None:
+    assert make_context(None, {}).cert_store_stats()["x509_ca"] > 0
+    for context in (
+        make_context(None, {"SSL_CERT_DIR": str(tmp_path)}),
+        make_context(tmp_path, {}),
+    ):
+        assert context.cert_store_stats()["x509_ca"] == 0
 
 
 def test_an_unknown_authority_is_refused_at_once_with_the_way_to_name_it(
