@@ -43,6 +43,7 @@ __all__ = [
     "TLSError",
     "TimeLimitError",
     "UnexpectedAnswerError",
+    "UnknownCodecError",
     "UnknownModelError",
     "UnsupportedFormatError",
     "UsageError",
@@ -309,6 +310,10 @@ class EmptyFileError(InputError):
 
 class NotAudioError(InputError):
     """The content is no audio or video that we know, whatever its name says."""
+
+
+class UnknownCodecError(NotAudioError):
+    """A track that our libraries have no decoder for; another program may have one."""
 
 
 class NoAudioTrackError(InputError):

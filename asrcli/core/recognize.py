@@ -10,9 +10,10 @@ from typing import BinaryIO
 from asrcli.core.inputs import Input, materialize
 from asrcli.core.prepare import Changes, prepare
 from asrcli.core.select import Choice
-from asrcli.errors import UsageError
+from asrcli.errors import UnknownCodecError, UsageError
 from asrcli.media.audio import AudioFile
 from asrcli.media.probe import probe
+from asrcli.media.rescue import rescue
 from asrcli.providers.base import OnText, Options, Provider, Reference
 from asrcli.transcript import Transcript
 
@@ -55,7 +56,7 @@ class Recognizer:
             return Recognized(transcript, None)
         path = materialize(found, self.folder(), self.stdin) if _piped(found) else found.path
         assert path is not None
-        audio = probe(path, name=found.name, track=self.track)
+        audio = self._probed(path, found.name)
         prepared = prepare(audio, model, self.folder, self.changes)
         if prepared.note:
             self.detail(prepared.note)
@@ -64,9 +65,16 @@ class Recognizer:
                 prepared.audio, model, self.options, on_text=on_text
             )
         finally:
-            for made in {path, prepared.audio.path} - {found.path}:
+            for made in {path, audio.path, prepared.audio.path} - {found.path}:
                 made.unlink(missing_ok=True)
         return Recognized(transcript, audio, prepared.note)
+
+    def _probed(self, path: Path, name: str) -> AudioFile:
+        try:
+            return probe(path, name=name, track=self.track)
+        except UnknownCodecError as error:
+            self.detail(f"{error}; trying the system's ffmpeg")
+            return rescue(path, self.folder(), name=name, track=self.track)
 
     def _checked(self, reference: Reference) -> Reference:
         if reference.provider is not None and reference.provider != self.provider.name:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrcli.errors import UnsupportedFormatError
+from asrcli.errors import MissingHelperError, UnsupportedFormatError
 from asrcli.media.audio import AudioFile
 from asrcli.media.ffmpeg import run_ffmpeg
 from asrcli.media.files import open_regular
@@ -156,7 +156,13 @@ def _pydub() -> Any:
         warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", "invalid escape sequence", DeprecationWarning)
         warnings.filterwarnings("ignore", "Couldn't find ffmpeg", RuntimeWarning)
-        import pydub
-        import pydub.effects
-        import pydub.silence
+        try:
+            import pydub
+            import pydub.effects
+            import pydub.silence
+        except ImportError as error:  # from Python 3.13 on it needs audioop-lts beside it
+            raise MissingHelperError(
+                "changing clips in memory needs pydub, which cannot be loaded here",
+                hint="`pip install pydub`, and `audioop-lts` with Python 3.13 and later.",
+            ) from error
     return pydub

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asrcli.errors import NoAudioTrackError, NotAudioError
+from asrcli.errors import NoAudioTrackError, UnknownCodecError
 from asrcli.media.files import QuietReader
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _open_nothing(url: str, flags: int, options: dict[str, str]) -> BinaryIO:  #
 def audio_stream(source: InputContainer, track: int, name: str) -> AudioStream:
     """The audio track of this number, from 0; nothing but it is read from then on.
 
-    Raises NoAudioTrackError if there is none, NotAudioError if its codec is unknown.
+    Raises NoAudioTrackError if there is none, UnknownCodecError if it has no decoder.
     """
     streams = source.streams.audio
     if not streams:
@@ -91,7 +91,9 @@ def audio_stream(source: InputContainer, track: int, name: str) -> AudioStream:
         )
     stream = streams[track]
     if stream.codec_context is None:
-        raise NotAudioError(f"{name} cannot be decoded: its codec is unknown, or it is encrypted")
+        raise UnknownCodecError(
+            f"{name} cannot be decoded: its codec is unknown, or it is encrypted"
+        )
     _discard_others(source, stream)
     return stream
 

@@ -133,7 +133,7 @@ def _by_ffmpeg(
     try:
         with opened_media(file, demuxer) as source:
             stream = audio_stream(source, track, path.name)
-            for sound in _sounds(source, stream, container, path.name, skip):
+            for sound in _without_first(skip, _sounds(source, stream, container, path.name)):
                 heard = True
                 yield sound
     except av.FFmpegError as error:
@@ -142,10 +142,18 @@ def _by_ffmpeg(
         raise NotAudioError(f"{path.name}: {NOTHING_DECODES}")
 
 
+def _without_first(count: int, sounds: Iterator[Sound]) -> Iterator[Sound]:
+    for sound in sounds:
+        left = len(sound.samples) - count
+        if left > 0:
+            yield Sound(sound.samples[count:], sound.sample_rate) if count else sound
+        count = max(0, -left)
+
+
 def _sounds(
-    source: InputContainer, stream: AudioStream, container: str, name: str, skip: int
+    source: InputContainer, stream: AudioStream, container: str, name: str
 ) -> Iterator[Sound]:
-    queue = _Queue(name, skip)
+    queue = _Queue(name)
     timeline = None
     base = float(stream.time_base or 0)
     for frame in frames(source, stream):
@@ -158,7 +166,7 @@ def _sounds(
             start = start_of(source)
             extra, late = delay_of(codec_name(stream), container, frame.samples, start=start)
             timeline = Timeline(start, late=late / rate, end=-extra / rate)
-            queue.skip += extra
+            queue.lead_in = extra
         gap = timeline.silence_before(time)
         if gap:
             yield from queue.rest()
@@ -172,9 +180,9 @@ def _sounds(
 class _Queue:
     """Puts frames together to stretches of a second: one array in place of forty."""
 
-    def __init__(self, name: str, skip: int) -> None:
-        self.skip = skip
-        """Samples to leave out before the first that is given."""
+    def __init__(self, name: str) -> None:
+        self.lead_in = 0
+        """Samples at the start of what is put in that are no sound."""
         self._name = name
         self._kind: tuple[str, int, int] | None = None
         self._fifo: Any = None
@@ -208,8 +216,8 @@ class _Queue:
         frame = self._fifo.read() if self._fifo is not None else None
         if frame is None:
             return
-        skipped = min(self.skip, frame.samples)
-        self.skip -= skipped
+        skipped = min(self.lead_in, frame.samples)
+        self.lead_in -= skipped
         if skipped < frame.samples:
             yield Sound(_samples_of(frame)[skipped:], frame.sample_rate)
 
@@ -219,7 +227,6 @@ class _Queue:
 
         _, channels, sample_rate = self._kind or ("", 1, 1)
         left = round(seconds * sample_rate)
-        skipped = min(self.skip, left)
         while left > 0:
             count = min(left, self._most)
             yield Sound(np.zeros((count, channels), dtype=np.float32), sample_rate)

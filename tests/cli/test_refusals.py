@@ -215,6 +215,46 @@ def test_m11_nothing_needs_an_ffmpeg_on_the_path(welcome: Path) -> None:
     assert ran.out.startswith("good morning")
 
 
+def with_unknown_codec(path: Path, tmp_path: Path) -> Path:
+    """A Matroska file whose codec nobody has heard of."""
+    made = encode_as(path, "mkv", tmp_path)
+    unknown = made.with_name("unknown.mkv")
+    unknown.write_bytes(made.read_bytes().replace(b"A_FLAC", b"A_FLOP"))
+    return unknown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+def test_m11_a_codec_of_which_only_the_systems_ffmpeg_knows(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    path = with_unknown_codec(WELCOME.path, tmp_path)
+    tools = tmp_path / "my tools"
+    tools.mkdir()
+    ffmpeg = tools / "ffmpeg"
+    ffmpeg.write_text(f"#!/bin/sh\nexec /bin/cat '{WELCOME.path}'\n", "utf-8")
+    ffmpeg.chmod(0o755)
+
+    without = run("transcribe", path, env=qwen.env | {"PATH": "/nowhere"})
+    with_it = run("transcribe", path, env=qwen.env | {"PATH": str(tools)})
+
+    assert_told(without, 13, "ffmpeg", "Install")
+    assert (with_it.status, with_it.out) == (0, WELCOME.text + "\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+def test_x19_an_ffmpeg_in_the_current_folder_is_never_run(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    path = with_unknown_codec(WELCOME.path, tmp_path)
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\ntouch was-run\n", "utf-8")
+    (tmp_path / "ffmpeg").chmod(0o755)
+
+    ran = run("transcribe", path, env=qwen.env | {"PATH": f".{os.pathsep}"}, cwd=tmp_path)
+
+    assert ran.status == 13
+    assert not (tmp_path / "was-run").exists()
+
+
 # --- K: configuration -------------------------------------------------------------------------
 
 

@@ -454,7 +454,7 @@ def test_an_answer_whose_end_nobody_can_see_is_unclear_until_it_is_whole(
         usual = bench.service.answer(request)
         content = usual.read()[:90]
         kind = {"content-type": usual.headers["content-type"]}
-        return httpx.Response(200, headers=kind, content=iter([content]))
+        return httpx.Response(200, headers=kind, stream=httpx.ByteStream(content))
 
     bench.service.failures.add(half, route=bench.route)
 
