@@ -197,12 +197,12 @@ def error_value(error: AsrError) -> Record:
     """An error as fields: `class` is the word for its exit status, `code` the service's own."""
     return {
         "class": _CLASSES.get(error.exit_status, "bug"),
-        "code": _optional(error.code),
+        "code": None if error.code is None else _message(error.code),
         "message": _message(str(error)),
         "hint": None if error.hint is None else _message(error.hint),
         "retryable": error.retryable,
         "http_status": error.http_status,
-        "request_id": _optional(error.request_id),
+        "request_id": None if error.request_id is None else _message(error.request_id),
         "possible_duplicate": error.possible_duplicate,
         "exit_status": error.exit_status,
     }

@@ -131,7 +131,6 @@ class Options:
     prompt: str | None = None
     words: bool = False
     emotion: bool = False
-    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

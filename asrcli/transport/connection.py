@@ -79,7 +79,7 @@ def check_base_url(url: str, *, insecure_http: bool = False) -> str:
     if parts.username or parts.password:
         raise ConfigurationError(
             f"the base URL {mask_url(url)} holds a user or a password",
-            hint="Keys have places of their own: see `asrcli auth --help`.",
+            hint="A key has a place of its own: a variable, or config.toml.",
         )
     if parts.query or parts.fragment:
         raise ConfigurationError(f"the base URL {mask_url(url)} must end with its path")

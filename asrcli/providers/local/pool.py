@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +30,7 @@ _START = (
 """What a worker runs. It is no child of `multiprocessing`, which would run the main module of the
 program again, and needs one that can be."""
 
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PROXY", re.IGNORECASE)
 _DYING = 2.0
 """Seconds a process may take to end after it closed its stdout."""
 _PIPES: dict[str, Any] = {
@@ -169,13 +172,14 @@ class _Worker:
     def _begin(self, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
         if sys.platform == "win32":
             apart = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-            return subprocess.Popen(command, creationflags=apart, **_PIPES)
+            env = _without_secrets(os.environ)
+            return subprocess.Popen(command, env=env, creationflags=apart, **_PIPES)
         theirs, self._lifeline = os.pipe()
         try:
             # A group of its own: Ctrl-C at the terminal does not reach it, not even at its start.
             return subprocess.Popen(
                 command,
-                env={**os.environ, LIFELINE: str(theirs)},
+                env={**_without_secrets(os.environ), LIFELINE: str(theirs)},
                 pass_fds=(theirs,),
                 process_group=0,
                 **_PIPES,
@@ -205,6 +209,11 @@ def _read_answer(message: bytes) -> list[Heard]:
     except (KeyError, TypeError, ValueError):
         failure = "its answer is no answer"
     raise ServiceError("local", f"its engine failed: {failure}")
+
+
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables without keys and proxies: a worker has no use for them."""
+    return {name: value for name, value in environ.items() if not _SECRET.search(name)}
 
 
 def _stopped() -> ServiceError:

@@ -38,8 +38,8 @@ _LONGEST_HERE = 10.0
 """Seconds. The engine holds Python's lock: what is longer would stop spinners and Ctrl-C."""
 _MOST_WORKERS = 8
 _REMEDY = (
-    "Install asrcli with Python 3.11, 3.12 or 3.13, or set the key of a provider: "
-    "`asrcli auth login`."
+    "Install asrcli with Python 3.11, 3.12 or 3.13, or set a key: DASHSCOPE_API_KEY or "
+    "ONEMIN_API_KEY."
 )
 
 _Decoded = tuple[float, float, list[Heard]]
@@ -102,7 +102,6 @@ class Local:
                 audio.path,
                 container=audio.container,
                 sample_rate=SAMPLE_RATE,
-                channel=options.channel,
                 track=audio.track,
             )
         )

@@ -113,7 +113,7 @@ CODES: list[tuple[int, str, str, type[AsrError], Retry]] = [
 ]  # fmt: skip
 
 SHAPES: dict[str, tuple[type[AsrError] | None, str]] = {
-    "error-native": (KeyRefusedError, "Invalid API-key"),
+    "error-native": (KeyRefusedError, "Invalid API-key provided."),
     "error-in-ok": (ArrearsError, "in good standing."),
     "error-compatible": (KeyRefusedError, "Incorrect API key provided."),
     "error-inside-message": (InputRefusedError, "qwen: The audio cannot be decoded (InternalErr"),
