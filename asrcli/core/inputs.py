@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -104,7 +104,12 @@ def expand(names: Iterable[str], which: Filter) -> Iterator[Input]:
             identity = _identity(found)
             if identity not in seen:
                 seen.add(identity)
-                yield found
+                yield replace(found, name=_as_utf8(found.name))
+
+
+def _as_utf8(name: str) -> str:
+    """The name as text, also where the locale's encoding is a smaller one than the disk's."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def _identity(found: Input) -> object:

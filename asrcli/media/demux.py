@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asrcli.errors import NoAudioTrackError, UnknownCodecError
+from asrcli.errors import NoAudioTrackError, NotAudioError, UnknownCodecError
 from asrcli.media.files import QuietReader
+from asrcli.media.reasons import NOTHING_FOLLOWS
+from asrcli.media.timeline import Timeline
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -31,6 +33,7 @@ __all__ = [
     "opened_media",
     "packets",
     "start_of",
+    "timeline_of",
 ]
 
 SAMPLE_RATES = range(1_000, 1_000_001)
@@ -80,9 +83,12 @@ def _open_nothing(url: str, flags: int, options: dict[str, str]) -> BinaryIO:  #
 def audio_stream(source: InputContainer, track: int, name: str) -> AudioStream:
     """The audio track of this number, from 0; nothing but it is read from then on.
 
-    Raises NoAudioTrackError if there is none, UnknownCodecError if it has no decoder.
+    Raises NoAudioTrackError, NotAudioError where there is no track at all, and UnknownCodecError
+    if there is no decoder for it.
     """
     streams = source.streams.audio
+    if not len(source.streams):
+        raise NotAudioError(f"{name}: {NOTHING_FOLLOWS}")
     if not streams:
         raise NoAudioTrackError(name, _what_instead(source))
     if not 0 <= track < len(streams):
@@ -135,6 +141,15 @@ def start_of(source: InputContainer) -> float | None:
     return None if source.start_time is None else source.start_time / 1_000_000
 
 
+def timeline_of(
+    source: InputContainer, stream: AudioStream, container: str, first: AudioFrame
+) -> Timeline:
+    """The timeline of a track whose first frame this is."""
+    return Timeline(
+        container, codec_name(stream), first.sample_rate, first.samples, start_of(source)
+    )
+
+
 def packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
     """All packets of a track; damaged stretches are stepped over."""
     import av
@@ -152,18 +167,22 @@ def packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]
             return
 
 
-def frames(source: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """All that can be decoded of a track; damaged packets are left out."""
+def frames(source: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | None]:
+    """All that can be decoded of a track; None in the place of a damaged packet."""
     for packet in packets(source, stream):
-        yield from decoded(stream, packet)
-    yield from decoded(stream, None)
+        made = decoded(stream, packet)
+        if made is None:
+            yield None
+        else:
+            yield from made
+    yield from decoded(stream, None) or ()
 
 
-def decoded(stream: AudioStream, packet: Packet[Any] | None) -> list[AudioFrame]:
-    """The frames of a packet, or the last ones if it is None; none if it is damaged."""
+def decoded(stream: AudioStream, packet: Packet[Any] | None) -> list[AudioFrame] | None:
+    """The frames of a packet, or the last ones without one; None if it is damaged."""
     from av.error import FFmpegError
 
     try:
         return [frame for frame in stream.codec_context.decode(packet) if frame.samples]
     except FFmpegError:
-        return []
+        return None

@@ -6,14 +6,13 @@ the file, so that a playlist or a script that calls itself `x.wav` is never foll
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from asrcli.media.framing import find_adts, find_latm, find_mpeg_audio
+from asrcli.media.framing import find_adts, find_latm, find_mpeg_audio, is_amr
 from asrcli.media.lookalikes import lookalike
 
-__all__ = ["FORMATS", "HEAD_BYTES", "Format", "read_head", "sniff"]
+__all__ = ["FORMATS", "HEAD_BYTES", "Format", "read_head", "sniff", "sound_start"]
 
 HEAD_BYTES = 65_536
 """How much of a file `sniff` wants to see: the first page, header or few frames of anything."""
@@ -92,21 +91,29 @@ def sniff(head: bytes, *, whole: bool = False) -> str | None:
 
 
 def read_head(file: BinaryIO) -> bytes:
-    """The first `HEAD_BYTES` behind any ID3 tags; the file is left where it was found.
+    """The first `HEAD_BYTES` behind any ID3 tags; the file is left where it was found."""
+    place = file.tell()
+    file.seek(sound_start(file))
+    head = file.read(HEAD_BYTES)
+    file.seek(place)
+    return head
+
+
+def sound_start(file: BinaryIO) -> int:
+    """Where a file begins behind any ID3 tags, in bytes; the file is left where it was found.
 
     A tag may hold megabytes of pictures, so it is stepped over and not read.
     """
-    start = file.tell()
-    position = start
+    place = file.tell()
+    position = 0
     while True:
         file.seek(position)
-        head = file.read(HEAD_BYTES)
-        length = _id3_length(head)
+        length = _id3_length(file.read(10))
         if not length:
             break
         position += length
-    file.seek(start, os.SEEK_SET)
-    return head
+    file.seek(place)
+    return position
 
 
 def _id3_length(head: bytes) -> int:
@@ -129,9 +136,7 @@ def _riff(head: bytes) -> str | None:
 def _tagged(head: bytes) -> str | None:
     tags = {b"fLaC": "flac", b"#!AM": "amr", b"FLV\x01": "flv", b"caff": "caf", b".snd": "au"}
     name = tags.get(head[:4])
-    if name == "amr" and not head.startswith((b"#!AMR\n", b"#!AMR-WB\n", b"#!AMR_MC1.0\n")):
-        return None
-    return name
+    return None if name == "amr" and not is_amr(head) else name
 
 
 def _iso_media(head: bytes) -> str | None:

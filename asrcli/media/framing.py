@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["declared_bytes", "find_adts", "find_latm", "find_mpeg_audio"]
+__all__ = ["declared_bytes", "find_adts", "find_latm", "find_mpeg_audio", "is_amr"]
 
 _FIRST = 2
 """Frames in a row that are believed at the very start,"""
@@ -28,6 +28,12 @@ _KBITS_2 = {
 }
 """and of MPEG 2 and 2.5 (ISO 13818-3)."""
 _RATES = (44_100, 48_000, 32_000)
+
+_AMR = (
+    (b"#!AMR\n", (12, 13, 15, 17, 19, 20, 26, 31, 5)),
+    (b"#!AMR-WB\n", (17, 23, 32, 36, 40, 46, 50, 58, 60, 5)),
+)
+"""Marks, and bytes of a frame's speech by its type (RFC 4867, 5.3; TS 26.101 and 26.201)."""
 
 _Frame = tuple[int, bytes]
 """Length in bytes, and what all frames of a stream have in common."""
@@ -66,6 +72,22 @@ def find_adts(head: bytes, *, whole: bool = False, search: bool = True) -> int |
 def find_latm(head: bytes, *, search: bool = True) -> int | None:
     """Where the first frame of AAC in LATM (LOAS) begins, or None; see `find_mpeg_audio`."""
     return _find(head, 0x56, _latm_frame, whole=False, search=search)
+
+
+def is_amr(head: bytes) -> bool:
+    """True for AMR or AMR-WB whose first frames have headers that can be."""
+    for mark, sizes in _AMR:
+        if head.startswith(mark):
+            at = len(mark)
+            for _ in range(_LATER):
+                if at >= len(head):
+                    break
+                kind = head[at] >> 3 & 0xF
+                if head[at] & 0x83 or len(sizes) <= kind < 14:
+                    return False
+                at += 1 + (sizes[kind] if kind < len(sizes) else 0)
+            return True
+    return False
 
 
 def _find(head: bytes, mark: int, parse: _Parser, *, whole: bool, search: bool) -> int | None:

@@ -108,7 +108,7 @@ def _read_wav(file: BinaryIO, size: int, order: _Order, start: bytes) -> PlainSo
             declared = chunk.declared
             if long_size is not None and declared == _UNKNOWN:
                 declared = long_size
-            elif not declared and int.from_bytes(start[4:8], order) + 8 < size:
+            elif not declared and int.from_bytes(start[4:8], order) + 8 != size:
                 declared = _UNKNOWN  # Never finished, so neither size was filled in.
             return _sound(coding, chunk.start, min(declared, size - chunk.start))
     return _sound(coding, size, 0)

@@ -24,15 +24,15 @@ from asrcli.media.demux import (
     opened_media,
     packets,
     start_of,
+    timeline_of,
 )
 from asrcli.media.files import open_regular
-from asrcli.media.formats import FORMATS, HEAD_BYTES, read_head, sniff
+from asrcli.media.formats import FORMATS, HEAD_BYTES, read_head, sniff, sound_start
 from asrcli.media.framing import declared_bytes
 from asrcli.media.lookalikes import lookalike
 from asrcli.media.plain import read_plain
 from asrcli.media.reasons import NOTHING_DECODES, NOTHING_FOLLOWS, why_not
 from asrcli.media.sound import check_sound, opened_sound, read_sound
-from asrcli.media.timeline import Timeline, delay_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -46,8 +46,8 @@ _PATIENCE = 500
 """Packets of which none can be decoded, after which a file is taken for one without sound."""
 _FLAC_SAMPLES = 4_096
 _SCANNED_BYTES = 1 << 20
-_TAGS = 4_000_000
-"""Bytes of tags and covers that may surround an MP3; in more there may be another recording."""
+_TAGS = 4_096
+"""Bytes of tags that may follow an MP3; in more there may be another recording."""
 
 _LAST_PART = 10_000_000
 """Microseconds at the end of a Matroska that are read to find its last sound."""
@@ -65,6 +65,8 @@ class _Source:
     demuxer: str
     track: int
     size: int
+    start: int
+    """Where it begins behind any tags, in bytes."""
     head: bytes
 
 
@@ -97,7 +99,8 @@ def probe(
         if container is None:
             raise NotAudioError(f"{label} is not audio: {_what_instead(head)}")
         demuxer = FORMATS[container].demuxer(head)
-        source = _Source(path, file, label, container, demuxer, track, size, head)
+        start = sound_start(file)
+        source = _Source(path, file, label, container, demuxer, track, size, start, head)
         facts = _plain(source) or _flac(source) or _media(source, need_duration=need_duration)
     return AudioFile(
         path=path,
@@ -278,7 +281,7 @@ def _is_one_chain(source: _Source, stream: AudioStream) -> bool:  # noqa: ARG001
 def _tag_fits(source: _Source, stream: AudioStream) -> bool:  # noqa: ARG001
     """True if as many bytes of MP3 are there as the tag of its encoder counts, and few more."""
     declared = declared_bytes(source.head)
-    return declared is not None and declared <= source.size <= declared + _TAGS
+    return declared is not None and declared <= source.size - source.start <= declared + _TAGS
 
 
 def _last_end(source: _Source) -> float | None:
@@ -311,12 +314,9 @@ def _counted(
     dated: Iterable[_Dated],
 ) -> float:
     """The length by the times and lengths of all packets, without decoding them."""
-    rate = frame.sample_rate
-    start = start_of(media)
-    extra, late = delay_of(codec_name(stream), source.container, frame.samples, start=start)
-    timeline = Timeline(start, late=late / rate, end=-extra / rate)
+    timeline = timeline_of(media, stream, source.container, frame)
     for time, seconds in dated:
-        timeline.extend(time, seconds or frame.samples / rate)
+        timeline.extend(time, seconds or frame.samples / frame.sample_rate)
     if timeline.end > 0:
         return timeline.end
     sounds = read_sound(source.path, container=source.container, track=source.track)

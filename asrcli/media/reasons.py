@@ -10,7 +10,7 @@ from asrcli.media.formats import FORMATS
 
 __all__ = ["NOTHING_DECODES", "NOTHING_FOLLOWS", "why_not"]
 
-NOTHING_FOLLOWS = "cut short: no sound follows its header"
+NOTHING_FOLLOWS = "cut short: nothing follows its header"
 NOTHING_DECODES = "damaged: no sound can be made of its data"
 
 _ATOMS = 10_000

@@ -17,16 +17,14 @@ from asrcli.media.demux import (
     MAX_CHANNELS,
     SAMPLE_RATES,
     audio_stream,
-    codec_name,
     frames,
     opened_media,
-    start_of,
+    timeline_of,
 )
 from asrcli.media.files import QuietReader, open_regular
 from asrcli.media.formats import FORMATS, read_head
 from asrcli.media.plain import read_plain
 from asrcli.media.reasons import NOTHING_DECODES, why_not
-from asrcli.media.timeline import Timeline, delay_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,23 +153,27 @@ def _sounds(
 ) -> Iterator[Sound]:
     queue = _Queue(name)
     timeline = None
+    missing = False
     base = float(stream.time_base or 0)
     for frame in frames(source, stream):
-        rate = frame.sample_rate
-        time = None if frame.pts is None else frame.pts * base
+        if frame is None:
+            missing = True
+            continue
         if not queue.takes(frame):
             yield from queue.rest()
             queue.start(frame)
+            if timeline is not None:
+                timeline.change_rate()
         if timeline is None:
-            start = start_of(source)
-            extra, late = delay_of(codec_name(stream), container, frame.samples, start=start)
-            timeline = Timeline(start, late=late / rate, end=-extra / rate)
-            queue.lead_in = extra
-        gap = timeline.silence_before(time)
+            timeline = timeline_of(source, stream, container, frame)
+            queue.lead_in = timeline.lead_in
+        time = None if frame.pts is None else frame.pts * base
+        gap = timeline.silence_before(time, missing=missing)
+        missing = False
         if gap:
             yield from queue.rest()
             yield from queue.silence(gap)
-        timeline.end += gap + frame.samples / rate
+        timeline.end += gap + frame.samples / frame.sample_rate
         if queue.put(frame):
             yield from queue.rest()
     yield from queue.rest()

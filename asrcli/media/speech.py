@@ -60,8 +60,8 @@ def cut(
     either, the piece is not `clean`: its last word may go on in the next. No piece is shorter
     than `least`, unless the whole recording is.
     """
-    if not 0 < least < 2 / 3 * target or target > limit:
-        raise ValueError(f"cannot cut at {target} s, between {least} s and {limit} s")
+    if not 0 < least <= target / 3 or target > limit:
+        raise ValueError(f"cannot cut at {target} s, from {least} s to {limit} s")
     window = Window(sample_rate)
     source = iter(blocks)
     while True:
@@ -104,8 +104,11 @@ def utterances(
     Without the gate (`neural` is False, or there is no wheel of it here) every sound that stands
     out from the noise is an utterance, whose `speech` is None.
     """
-    gate = open_gate() if neural else None
+    gate: Gate | None = None
     for piece in _sounds(blocks, longest=longest, pause=pause, padding=padding):
+        if neural and gate is None:  # of silence nobody has to ask
+            gate = open_gate()
+            neural = gate is not None
         if gate is None:
             yield piece
         else:
@@ -114,19 +117,24 @@ def utterances(
 
 def has_speech(samples: Samples, *, neural: bool = True) -> bool:
     """Whether someone speaks in these samples at 16 kHz; no longer looked at than until then."""
-    found = utterances([samples], longest=30.0, neural=neural)
+    found = utterances(_blocks_of(samples), longest=30.0, neural=neural)
     return next(found, None) is not None
 
 
 def speech_spans(samples: Samples, *, neural: bool = True) -> list[tuple[float, float]]:
     """Where there is speech in these samples at 16 kHz: starts and ends in seconds."""
     spans: list[tuple[float, float]] = []
-    for piece in utterances([samples], longest=30.0, pause=0.3, padding=0.1, neural=neural):
+    blocks = _blocks_of(samples)
+    for piece in utterances(blocks, longest=30.0, pause=0.3, padding=0.1, neural=neural):
         if spans and piece.start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], piece.end)
         else:
             spans.append((piece.start, piece.end))
     return spans
+
+
+def _blocks_of(samples: Samples) -> Iterator[Samples]:
+    return (samples[i : i + SAMPLE_RATE] for i in range(0, len(samples), SAMPLE_RATE))
 
 
 # --- energy -----------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ def _loud(power: Levels, heard: Levels) -> NDArray[np.bool_]:
     low = SILENCE
     if len(level) >= _LEAST_HEARD:
         floor, peak = np.percentile(level, (5, 99.5))
-        low = floor + float(np.clip((peak - floor) / 4, 3.0, 12.0))
+        low = floor + float(np.clip((peak - floor) / 5, 3.0, 10.0))
     return level[len(heard) :] > low
 
 
@@ -208,8 +216,11 @@ def _pause_after(loud: NDArray[np.bool_], gap: int, pad: int) -> int | None:
 
 def _gated(piece: Piece, gate: Gate, *, least: float) -> Iterator[Piece]:
     """What is left of a piece without its stretches of `least` seconds that hold no speech."""
-    loudest = float(levels(powers(piece.samples, piece.sample_rate // 100), _SMOOTH).max())
-    spans = _spoken_spans(spoken(piece.samples, gate, level=loudest), len(piece.samples), least)
+    import numpy as np
+
+    power = powers(piece.samples, SAMPLE_RATE // FRAMES_PER_SECOND)
+    level = float(np.percentile(levels(power, _SMOOTH), 98))  # and not that of a click
+    spans = _spoken_spans(spoken(piece.samples, gate, level=level), len(piece.samples), least)
     for number, (begin, end) in enumerate(spans, start=1):
         clean = piece.clean or number < len(spans) or end < len(piece.samples)
         yield Piece(
@@ -241,4 +252,5 @@ def _spoken_spans(evident: list[bool], count: int, least: float) -> list[tuple[i
 
 
 def _frames(seconds: float) -> int:
-    return round(seconds * FRAMES_PER_SECOND)
+    """Complete frames; a limit is never rounded up."""
+    return int(seconds * FRAMES_PER_SECOND + 1e-6)

@@ -125,13 +125,17 @@ class Window:
 
 
 def powers(samples: Samples, frame: int) -> Levels:
-    """The mean square of each complete frame; what is no number counts as silence."""
+    """The variance of each complete frame; what is no number counts as silence.
+
+    It is the mean square without a constant offset, which some sound cards add and nobody hears.
+    """
     import numpy as np
 
     count = len(samples) // frame
-    squares = np.square(samples[: count * frame], dtype=np.float64)
-    power: Levels = np.nan_to_num(squares.reshape(count, frame).mean(axis=1), posinf=0.0)
-    return power
+    frames = samples[: count * frame].reshape(count, frame)
+    with np.errstate(invalid="ignore", over="ignore"):
+        power: Levels = frames.var(axis=1, dtype=np.float64)
+    return np.nan_to_num(power, copy=False, posinf=0.0)
 
 
 def levels(power: Levels, frames: int) -> Levels:

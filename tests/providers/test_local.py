@@ -25,7 +25,7 @@ from asrcli.providers.local.engine import Heard
 from asrcli.providers.local.lines import segments
 from asrcli.providers.local.pool import Pool
 from asrcli.transcript import Timing
-from tests.recordings import concatenate, cut, noise, recording, side_by_side, silence
+from tests.recordings import concatenate, cut, noise, recording, silence
 
 MODEL = Model("pocketsphinx", "local", "pocketsphinx", Mode.BATCH, API.EMBEDDED)
 NUMBER = recording("number")
@@ -137,16 +137,6 @@ def test_where_nobody_speaks_nothing_is_heard(local: Local, tmp_path: Path, kind
 
     assert transcript.segments == ()
     assert transcript.text == ""
-
-
-def test_only_the_chosen_channel_is_heard(local: Local, tmp_path: Path) -> None:
-    path = side_by_side([silence(2, tmp_path / "none.wav"), NUMBER.path], tmp_path / "both.wav")
-
-    left = local.transcribe(audio(path), MODEL, Options(channel=0))
-    right = local.transcribe(audio(path), MODEL, Options(channel=1))
-
-    assert left.text == ""
-    assert right.text == NUMBER.heard
 
 
 # --- what is refused --------------------------------------------------------------------------
