@@ -37,8 +37,9 @@ __all__ = [
 ]
 
 SAMPLE_RATES = range(1_000, 1_000_001)
-"""Hz that are believed; beyond lie damaged headers."""
-MAX_CHANNELS = 1_024
+"""Hz that are believed; beyond lie damaged headers, as beyond"""
+MAX_CHANNELS = 64
+"""channels, the most that FFmpeg converts."""
 
 _BUFFER_BYTES = 1 << 16
 _MOST_FAILURES = 100
@@ -163,6 +164,8 @@ def packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]
                     yield packet
         except av.FFmpegError:
             failures += 1
+        except IndexError:
+            return  # PyAV stumbles at the end over a track that a damaged file begins late.
         else:
             return
 

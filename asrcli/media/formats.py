@@ -167,7 +167,8 @@ def _matroska(head: bytes) -> str | None:
         return None
     # Element DocType: its identifier, one byte of length, the name.
     at = head.find(b"\x42\x82", 4, 256)
-    name = head[at + 3 : at + 3 + (head[at + 2] & 0x7F)].rstrip(b"\0") if at > 0 else b"matroska"
+    length = head[at + 2] & 0x7F if 0 < at < len(head) - 2 else 0
+    name = head[at + 3 : at + 3 + length].rstrip(b"\0") or b"matroska"
     return {b"webm": "webm", b"matroska": "mkv"}.get(name)
 
 

@@ -240,6 +240,9 @@ def _at_once(channels: int, sample_rate: int) -> int:
     return max(1, min(sample_rate, _MOST_VALUES // channels))
 
 
+_PLANES = 8
+"""Channels apart from each other that an array can no longer be made of: with so many, PyAV runs
+past the last one (`AudioFrame.planes` looks for a null behind it, which is not there)."""
 _SCALES = {"u8": 1 << 7, "s16": 1 << 15, "s32": 1 << 31, "s64": 1 << 63}
 """FFmpeg's integer formats, and what full scale is in them; the others are floating-point."""
 
@@ -248,6 +251,9 @@ def _samples_of(frame: AudioFrame) -> Samples:
     """The frame as (samples, channels) in [-1, 1]."""
     import numpy as np
 
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels >= _PLANES:
+        return np.concatenate([_samples_of(part) for part in _interleaved(frame)])
     planar = frame.format.is_planar
     stored = frame.to_ndarray()
     kind = frame.format.name.removesuffix("p")
@@ -256,4 +262,11 @@ def _samples_of(frame: AudioFrame) -> Samples:
         samples = samples - np.float32(128)
     if kind in _SCALES:
         samples = samples * np.float32(1 / _SCALES[kind])
-    return samples.T if planar else samples.reshape(-1, frame.layout.nb_channels)
+    return samples.T if planar else samples.reshape(-1, channels)
+
+
+def _interleaved(frame: AudioFrame) -> list[AudioFrame]:
+    import av
+
+    converter = av.AudioResampler("flt", frame.layout, frame.sample_rate)
+    return [*converter.resample(frame), *converter.resample(None)]

@@ -67,7 +67,7 @@ def together(*parts: Samples) -> Samples:
 # --- cutting ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None)
 @given(
     seconds=st.floats(0, 60),
     block=st.integers(300, 30_000),
@@ -87,7 +87,7 @@ def test_pieces_join_to_the_recording_and_none_exceeds_the_limit(
 
     assert np.array_equal(np.concatenate([silence(0), *(p.samples for p in pieces)]), samples)
     assert [p.first for p in pieces[1:]] == [p.stop for p in pieces[:-1]]
-    assert all(len(p.samples) <= limit * rate + 1 for p in pieces)
+    assert all(len(p.samples) <= limit * rate for p in pieces)
     assert all(p.end - p.start >= 1.0 for p in pieces) or len(pieces) == 1
 
 
@@ -156,15 +156,15 @@ def test_times_that_cannot_be_kept_are_refused(target: float, limit: float) -> N
 
 
 def test_cutting_hours_holds_no_more_than_a_window() -> None:
-    hour = (noise(10, -20, seed=i, rate=1_000) for i in range(2 * 360))
+    an_hour = (noise(10, -20, seed=i, rate=1_000) for i in range(360))
 
     tracemalloc.start()
-    seconds = sum(p.end - p.start for p in cut(hour, target=60, limit=90, sample_rate=1_000))
+    seconds = sum(p.end - p.start for p in cut(an_hour, target=60, limit=90, sample_rate=1_000))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert seconds == pytest.approx(7_200)
-    assert peak < 4_000_000  # all of it would be 28.8 MB
+    assert seconds == pytest.approx(3_600)
+    assert peak < 3_000_000  # all of it would be 14.4 MB
 
 
 # --- utterances -------------------------------------------------------------------------------
@@ -360,3 +360,10 @@ def test_long_silence_and_long_speech_are_held_in_part_only() -> None:
     assert found_in_quiet == 0
     assert seconds == pytest.approx(60 * len(clip) / RATE, abs=1)
     assert max(peak_in_quiet, peak_in_talk) < 15_000_000  # ten minutes are 38.4 MB
+
+
+def test_a_constant_offset_hides_no_pause() -> None:
+    number, bridge = recording("number"), recording("bridge")
+    samples = together(silence(3), read(number), silence(3), read(bridge), silence(3))
+
+    assert spans_of(found(samples + np.float32(0.1))) == spans_of(found(samples))

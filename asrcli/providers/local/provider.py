@@ -31,9 +31,9 @@ __all__ = ["Local", "available"]
 
 _LONGEST = 30.0
 """Seconds of an utterance. A clip up to this, all speech, is decoded as it is."""
-_PAUSE = 1.0
+_PAUSE = 0.7
 """Seconds; within shorter pauses the engine finds its way by itself."""
-_PADDING = 0.5
+_PADDING = 0.3
 _LONGEST_HERE = 10.0
 """Seconds. The engine holds Python's lock: what is longer would stop spinners and Ctrl-C."""
 _MOST_WORKERS = 8
