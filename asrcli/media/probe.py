@@ -49,6 +49,9 @@ _SCANNED_BYTES = 1 << 20
 _TAGS = 4_096
 """Bytes of tags that may follow an MP3; in more there may be another recording."""
 
+_SLOWEST, _FASTEST = 900, 60_000
+"""Bytes that a second of MP3 has at least and at most: 8 to 320 kbit/s, and headers."""
+
 _LAST_PART = 10_000_000
 """Microseconds at the end of a Matroska that are read to find its last sound."""
 
@@ -278,10 +281,13 @@ def _is_one_chain(source: _Source, stream: AudioStream) -> bool:  # noqa: ARG001
     return starts == 1
 
 
-def _tag_fits(source: _Source, stream: AudioStream) -> bool:  # noqa: ARG001
+def _tag_fits(source: _Source, stream: AudioStream) -> bool:
     """True if as many bytes of MP3 are there as the tag of its encoder counts, and few more."""
     declared = declared_bytes(source.head)
-    return declared is not None and declared <= source.size - source.start <= declared + _TAGS
+    seconds = float((stream.duration or 0) * (stream.time_base or 0))
+    if declared is None or not _SLOWEST * seconds <= declared <= _FASTEST * seconds:
+        return False
+    return declared <= source.size - source.start <= declared + _TAGS
 
 
 def _last_end(source: _Source) -> float | None:

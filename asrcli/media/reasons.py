@@ -47,4 +47,4 @@ def _atoms(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         if length < 8:
             return
         yield header[4:8], at + length <= size
-        at += length
+        at = min(at + length, size)

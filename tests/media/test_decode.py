@@ -159,14 +159,18 @@ def test_mono_is_the_mean_of_all_channels(
 @pytest.mark.parametrize("count", [2, 6, 7, 8, 9, 16, 64])
 def test_any_number_of_channels_is_read(count: int, tmp_path: Path) -> None:
     path = tmp_path / "x.ogg"  # Vorbis keeps its channels apart.
-    sound = np.stack([original() * (n + 1) / count for n in range(count)], axis=1)
+    sound = np.zeros((len(original()), count), dtype=np.float32)
+    sound[:, 0] = original()
     soundfile.write(path, sound, RATE, subtype="VORBIS")
 
-    last = read_clip(path, container="ogg", channel=count - 1)
+    mono, first, last = (
+        read_clip(path, container="ogg", channel=channel) for channel in (None, 0, count - 1)
+    )
 
     assert probe(path).channels == count
-    assert likeness(last, original()) > 0.99
-    assert loudness(last) == pytest.approx(loudness(original()), abs=0.5)
+    assert likeness(first, original()) > 0.99
+    assert loudness(mono) == pytest.approx(loudness(original() / count), abs=0.5)
+    assert loudness(last) < -60
 
 
 @pytest.mark.parametrize("channel", [2, -1])
