@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asrcli.errors import InputError, UsageError
+from asrcli.media.packages import require
 from asrcli.media.sound import Sound, read_sound
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _finite(samples: Samples) -> Samples:
 
 def resampled(sounds: Iterable[Sound], sample_rate: int) -> Iterator[Samples]:
     """One-dimensional sound at another rate, without aliases or delay, and no sample lost."""
+    require("soxr")
     import numpy as np
     import soxr
 

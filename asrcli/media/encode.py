@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from asrcli.errors import OutputError
 from asrcli.media.files import QuietWriter
 from asrcli.media.formats import FORMATS
+from asrcli.media.packages import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,6 +127,7 @@ def _encode(blocks: Iterable[Samples], target: QuietWriter, codec: Codec, sample
 def _encode_with_libsndfile(
     blocks: Iterable[Samples], target: QuietWriter, codec: Codec, sample_rate: int
 ) -> None:
+    require("soundfile")
     import soundfile
 
     with soundfile.SoundFile(
@@ -139,6 +141,7 @@ def _encode_with_libsndfile(
 def _encode_with_ffmpeg(
     blocks: Iterable[Samples], target: QuietWriter, encoder: _Encoder, sample_rate: int
 ) -> None:
+    require("av")
     import av
 
     # Without "bitexact" Ogg gets a random serial number, and every file a version of FFmpeg.

@@ -30,6 +30,7 @@ from asrcli.media.files import open_regular
 from asrcli.media.formats import FORMATS, HEAD_BYTES, read_head, sniff, sound_start
 from asrcli.media.framing import declared_bytes
 from asrcli.media.lookalikes import lookalike
+from asrcli.media.packages import has_libsndfile, require
 from asrcli.media.plain import read_plain
 from asrcli.media.reasons import NOTHING_DECODES, NOTHING_FOLLOWS, why_not
 from asrcli.media.sound import check_sound, opened_sound, read_sound
@@ -148,7 +149,7 @@ def _plain(source: _Source) -> _Facts | None:
 
 def _flac(source: _Source) -> _Facts | None:
     """The header of a FLAC, if its first and its last sample can be decoded."""
-    if source.container != "flac" or source.track:
+    if source.container != "flac" or source.track or not has_libsndfile():
         return None
     import soundfile
 
@@ -167,6 +168,7 @@ def _flac(source: _Source) -> _Facts | None:
 
 
 def _media(source: _Source, *, need_duration: bool) -> _Facts:
+    require("av")
     import av
 
     try:

@@ -23,6 +23,7 @@ from asrcli.media.demux import (
 )
 from asrcli.media.files import QuietReader, open_regular
 from asrcli.media.formats import FORMATS, read_head
+from asrcli.media.packages import has_libsndfile, require
 from asrcli.media.plain import read_plain
 from asrcli.media.reasons import NOTHING_DECODES, why_not
 
@@ -57,7 +58,7 @@ def read_sound(path: Path, *, container: str, track: int = 0) -> Generator[Sound
     """
     with open_regular(path, path.name) as file:
         done: int | None = 0
-        if FORMATS[container].soundfile and track == 0:
+        if FORMATS[container].soundfile and track == 0 and has_libsndfile():
             done = yield from _by_libsndfile(path.name, file, container)
         if done is not None:
             yield from _by_ffmpeg(path, file, container, track, skip=done)
@@ -123,6 +124,7 @@ def _by_libsndfile(name: str, file: BinaryIO, container: str) -> Generator[Sound
 def _by_ffmpeg(
     path: Path, file: BinaryIO, container: str, track: int, *, skip: int
 ) -> Iterator[Sound]:
+    require("av")
     import av
 
     file.seek(0)
