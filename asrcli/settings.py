@@ -183,6 +183,8 @@ class Settings:
     def _read_file(self) -> dict[str, dict[str, str]]:
         import tomllib
 
+        if os.path.exists(self._path) and not os.path.isfile(self._path):
+            raise ConfigurationError(f"{self._path} is no file")
         try:
             with self._path.open("rb") as file:
                 self._check_mode(os.fstat(file.fileno()))
@@ -195,7 +197,7 @@ class Settings:
             raise ConfigurationError(f"{self._path} is too large to be a configuration")
         try:
             table = tomllib.loads(text.decode("utf-8-sig"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigurationError(f"cannot read {self._path}: {error}") from error
         return {name: self._section(name, value) for name, value in table.items()}
 

@@ -28,7 +28,7 @@ def loaded_by(*arguments: str) -> set[str]:
         "print(json.dumps(sorted(sys.modules)), file=kept)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    return {name.split(".")[0] for name in json.loads(ran.stdout)}
+    return {name.split(".")[0] for name in json.loads(ran.stdout.splitlines()[-1])}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"], ["models", "--help"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -28,11 +29,25 @@ class _ReaderGone(Exception):  # noqa: N818 - not an error: the reader has what 
 
 
 class _Group(TyperGroup):
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+        except SystemExit as error:
+            if error.code == 1:  # rich, about a help text that nobody reads
+                raise _ReaderGone from error
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _ReaderGone from error  # Typer itself would end with 1
+        except SystemExit as error:
+            if error.code == 1:  # rich, about the help text of a command
+                raise _ReaderGone from error
+            raise
 
 
 app = typer.Typer(
@@ -85,6 +100,11 @@ def _run() -> int:
         return 128 + 13
     except typer.Abort:
         return 130
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}:
+            return _show_bug(error)
+        session.console().problem(f"cannot write output: {error.strerror}")
+        return 8
     except Exception as error:  # noqa: BLE001 - a bug of ours, or a mistake on the command line
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _show_usage(error)
@@ -136,14 +156,10 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     # A second one does not wait for anything.
     for name in ("SIGTERM", "SIGHUP", "SIGINT"):
         if other := getattr(signal, name, None):
-            signal.signal(other, _stop_now)
-    raise StoppedBySignal(number)
-
-
-def _stop_now(number: int, _frame: FrameType | None) -> None:
+            signal.signal(other, signal.SIG_DFL)
     if os.name == "posix" and os.isatty(2):
         os.write(2, b"\x1b[?25h")  # whoever paints a line hides the cursor
-    os._exit(128 + number)
+    raise StoppedBySignal(number)
 
 
 def _leave(status: int) -> NoReturn:

@@ -32,6 +32,13 @@ __all__ = [
 
 SENDING = "Where and how to send"
 SHOWING = "What is shown"
+_LONGEST = 10_000_000
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not value <= _LONGEST:
+        raise typer.BadParameter(f"{value} is not a number up to {_LONGEST:,.0f}")
+    return value
 
 
 def option(*names: str, help: str, panel: str | None = None, **rest: Any) -> Any:  # noqa: A002
@@ -80,7 +87,8 @@ Offline = Annotated[bool, option("--offline", panel=SENDING, help="Open no conne
 Timeout = Annotated[
     float,
     option(
-        "--timeout", metavar="SECONDS", min=0, panel=SENDING,
+        "--timeout", metavar="SECONDS", min=0,
+        callback=_finite, panel=SENDING,
         help="Longest time for one call; 0 is no limit.",
     ),
 ]  # fmt: skip
@@ -91,7 +99,12 @@ Retries = Annotated[
 RPM = Annotated[
     float | None,
     option(
-        "--rpm", metavar="N", min=0.01, panel=SENDING, help="Requests per minute, evenly spaced."
+        "--rpm",
+        metavar="N",
+        min=0.01,
+        callback=_finite,
+        panel=SENDING,
+        help="Requests per minute, evenly spaced.",
     ),
 ]
 Quiet = Annotated[bool, option("--quiet", "-q", panel=SHOWING, help="Only errors on stderr.")]

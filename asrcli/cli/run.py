@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ from asrcli.cli.choosing import known_provider, nearest
 from asrcli.cli.session import Session, require_stdout, stdin, stdin_is_terminal
 from asrcli.core.batch import Done, exit_status, run
 from asrcli.core.inputs import Filter, Input, expand
-from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_existing
+from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_inputs
 from asrcli.core.prepare import Changes
 from asrcli.core.recognize import Recognized, Recognizer
 from asrcli.core.select import Choice, Need, choose, explain
 from asrcli.errors import AsrError, ConfigurationError, FeatureError, UsageError
 from asrcli.output import records, writers
 from asrcli.output.cues import CueShape
-from asrcli.output.files import sweep, write_atomically
+from asrcli.output.files import check_target, sweep, write_atomically
 from asrcli.output.sanitize import for_json
 from asrcli.providers.base import Feature, Model, Options
 from asrcli.providers.catalogue import models
@@ -145,8 +146,9 @@ class Run:
         suffixes = {name: writers.suffix_of(name) for name in writers.FORMATS}
         targets = destination.targets(inputs, suffixes)
         flat = [target for each in targets for target in each]
-        if not self._overwrite:
-            refuse_existing(flat)
+        refuse_inputs(flat, inputs)
+        for target in flat:
+            check_target(target.path, overwrite=self._overwrite)
         prepare_folders(flat)
         for folder in dict.fromkeys(target.path.parent for target in flat):
             sweep(folder, now=time.time())
@@ -356,10 +358,16 @@ def read_prompt(text: str | None) -> str | None:
     """The prompt itself, from the file that `@FILE` names where it does."""
     if text is None or not text.startswith("@"):
         return text
+    name = text[1:]
+    if not os.path.isfile(name):
+        raise ConfigurationError(f"there is no file {name!r} to read the prompt from")
     try:
-        content = Path(text[1:]).read_bytes()
+        with open(name, "rb") as file:  # noqa: PTH123
+            content = file.read(_PROMPT_BYTES + 1)
+        if len(content) > _PROMPT_BYTES:
+            raise ConfigurationError(f"the prompt {name} is longer than {_PROMPT_BYTES:,} bytes")
+        return content.decode("utf-8-sig").strip()
     except OSError as error:
-        raise ConfigurationError(f"cannot read the prompt {text[1:]}: {error.strerror}") from error
-    if len(content) > _PROMPT_BYTES:
-        raise ConfigurationError(f"the prompt {text[1:]} is too long: {len(content):,} bytes")
-    return content.decode("utf-8-sig", "replace").strip()
+        raise ConfigurationError(f"cannot read the prompt {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the prompt {name} is no text in UTF-8") from error

@@ -147,6 +147,8 @@ def transcribe(
     )
     request = Request(model, provider, language, itn, emotion, words, read_prompt(prompt))
     which = Filter(recursive, tuple(include or ()), tuple(exclude or ()), follow)
+    if files_from == "-" and "-" in (inputs or []):
+        raise typer.BadParameter("standard input can be read once only", param_hint="--files-from")
     names = [*(inputs or []), *read_list(files_from, stdin(), null=null)]
     with Session.open(console, network) as session:
         run = Run(

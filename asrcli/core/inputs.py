@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from asrcli.errors import AsrError, EmptyFileError, FileUnreadableError, InputError, UsageError
+from asrcli.errors import (
+    AsrError,
+    EmptyFileError,
+    FileUnreadableError,
+    InputError,
+    OutputError,
+    UsageError,
+)
 from asrcli.providers.base import Reference
 
 __all__ = [
@@ -36,6 +43,8 @@ AUDIO_SUFFIXES = frozenset(
 """What is looked at in a folder; a file that is named is looked at whatever its name."""
 
 _BLOCK = 1 << 20
+_MOST_LIST = 64_000_000
+"""Bytes of a list of names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +124,23 @@ def _as_utf8(name: str) -> str:
 def _identity(found: Input) -> object:
     if found.path is None:
         return found.name
-    return os.path.normcase(found.path.absolute())
+    try:
+        return os.path.normcase(found.path.absolute())
+    except OSError:  # the current folder is gone
+        return found.name
 
 
 def _expand_one(name: str, which: Filter) -> Iterator[Input]:
+    if not name or "\0" in name:
+        raise UsageError("an input has an empty name" if not name else "an input's name has a NUL")
     if name == "-":
         yield Input("-")
         return
     reference = read_reference(name)
     path = Path(name)
-    if reference is not None and not path.exists():
+    if reference is not None and not os.path.exists(name):
         yield Input(name, reference=reference, output=_reference_output(reference))
-    elif path.is_dir():
+    elif os.path.isdir(name):
         yield from _in_folder(name, path, which)
     elif not os.path.lexists(path) and glob.has_magic(name):
         yield from _by_pattern(name)
@@ -183,9 +197,14 @@ def _walk(folder: Path, which: Filter) -> Iterator[Path]:
         visited.add((status.st_dev, status.st_ino))
         below = []
         for entry in entries:
-            if entry.is_dir(follow_symlinks=which.follow):
+            try:
+                is_folder = entry.is_dir(follow_symlinks=which.follow)
+                is_file = entry.is_file(follow_symlinks=which.follow)
+            except OSError:  # a link to itself
+                continue
+            if is_folder:
                 below.append(current / entry.name)
-            elif entry.is_file(follow_symlinks=which.follow):
+            elif is_file:
                 yield current / entry.name
         if which.recursive:
             waiting.extend(reversed(below))
@@ -200,6 +219,8 @@ def read_list(source: str | None, stdin: BinaryIO | None, *, null: bool) -> Iter
     if source is None:
         return
     content = _read_all(source, stdin)
+    if not null:
+        content = content.removeprefix(b"\xef\xbb\xbf")
     for name in content.split(b"\0" if null else b"\n"):
         kept = name if null else name.removesuffix(b"\r")
         if not kept.strip() or (not null and kept.startswith(b"#")):
@@ -210,10 +231,15 @@ def read_list(source: str | None, stdin: BinaryIO | None, *, null: bool) -> Iter
 def _read_all(source: str, stdin: BinaryIO | None) -> bytes:
     try:
         if source == "-":
-            return stdin.read() if stdin is not None else b""
-        return Path(source).read_bytes()
+            content = stdin.read(_MOST_LIST + 1) if stdin is not None else b""
+        else:
+            with open(source, "rb") as file:  # noqa: PTH123 - an empty name is none
+                content = file.read(_MOST_LIST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the list {source}: {error.strerror}") from error
+        raise UsageError(f"cannot read the list {source!r}: {error.strerror}") from error
+    if len(content) > _MOST_LIST:
+        raise UsageError(f"the list {source!r} is longer than {_MOST_LIST:,} bytes")
+    return content
 
 
 # --- things that are not files ----------------------------------------------------------------
@@ -237,10 +263,20 @@ def spool(stream: BinaryIO | None, folder: Path, *, name: str) -> Path:
     """Copy a stream to disk, since formats such as M4A have to be read from both ends."""
     if stream is None or stream.closed:
         raise FileUnreadableError(f"{name} is closed")
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        while block := stream.read(_BLOCK):
-            file.write(block)
-        empty = file.tell() == 0
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            while block := _block(stream, name):
+                file.write(block)
+            empty = file.tell() == 0
+    except OSError as error:
+        raise OutputError(f"cannot keep {name} in {folder}: {error.strerror}") from error
     if empty:
         raise EmptyFileError(name)
     return Path(file.name)
+
+
+def _block(stream: BinaryIO, name: str) -> bytes:
+    try:
+        return stream.read(_BLOCK)
+    except OSError as error:
+        raise FileUnreadableError(f"cannot read {name}: {error.strerror}") from error

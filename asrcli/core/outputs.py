@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from asrcli.core.inputs import Input
-from asrcli.errors import OutputError, OutputExistsError, UsageError
+from asrcli.errors import OutputError, UsageError
 
-__all__ = ["Destination", "Target", "prepare_folders", "refuse_existing"]
+__all__ = ["Destination", "Target", "prepare_folders", "refuse_inputs"]
 
 _NEED_FOLDER = frozenset({"json", "srt", "vtt"})
 """Formats of which several do not make one stream."""
@@ -51,10 +51,12 @@ class Destination:
                     hint="Add -o DIR, or take -f jsonl, which is one record a line.",
                 )
             return cls(kinds)
+        if not output:
+            raise UsageError("the output has an empty name", hint="-o FILE, -o DIR/ or -o -.")
         path = Path(output)
         ends = (os.sep, *filter(None, [os.altsep]))
-        if path.is_dir() or output.endswith(ends) or several or len(kinds) > 1:
-            if path.exists() and not path.is_dir():
+        if os.path.isdir(output) or output.endswith(ends) or several or len(kinds) > 1:
+            if os.path.exists(output) and not os.path.isdir(output):
                 raise OutputError(
                     f"{output} is a file, and several results need a folder", hint="Name another."
                 )
@@ -86,11 +88,15 @@ class Destination:
         return plan
 
 
-def refuse_existing(targets: Sequence[Target]) -> None:
-    """Raise OutputExistsError for the first target that exists already."""
+def refuse_inputs(targets: Sequence[Target], inputs: Sequence[Input]) -> None:
+    """Raise UsageError where a result would be written over one of the recordings."""
+    taken = {_file_of(i.path): i.name for i in inputs if i.path is not None}
+    taken.pop(None, None)
     for target in targets:
-        if os.path.lexists(target.path) and not _is_device(target.path):
-            raise OutputExistsError(str(target.path))
+        if (name := taken.get(_file_of(target.path))) is not None:
+            raise UsageError(
+                f"{target.path} is the recording {name} itself", hint="Name another output."
+            )
 
 
 def prepare_folders(targets: Sequence[Target]) -> None:
@@ -104,8 +110,12 @@ def prepare_folders(targets: Sequence[Target]) -> None:
             raise OutputError(f"cannot write into the folder {folder}")
 
 
-def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir() and not path.is_symlink()
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _stem(path: PurePath) -> PurePath:

@@ -27,6 +27,7 @@ __all__ = ["Changes", "Prepared", "check_length", "prepare"]
 _RATE = 16_000
 _SHORT_SECONDS = 300.0
 """Gain is changed in memory, so only of clips up to this length."""
+_FAR_TOO_LARGE = 1 << 62
 _ORDER = (Codec.FLAC, Codec.OPUS, Codec.MP3)
 """What loses nothing first; then what needs the fewest bytes; then what every model takes."""
 
@@ -101,11 +102,11 @@ def _convert(
     codecs = [c for c in _ORDER if not model.formats or c.container in model.formats]
     if not codecs:
         raise UnsupportedFormatError(f"{model.id} takes none of the formats that asrcli writes")
-    smallest = audio.size
+    smallest, best = _FAR_TOO_LARGE, codecs[0]
     for codec in codecs:
         # An estimate that is far too large saves the work of finding out.
         if limit is not None and estimated_bytes(codec, audio.duration) > 4 * limit:
-            smallest = min(smallest, estimated_bytes(codec, audio.duration))
+            smallest, best = min((smallest, best), (estimated_bytes(codec, audio.duration), codec))
             continue
         path = folder() / f"{uuid.uuid4().hex}.{codec.container}"
         size = encode(_sound(audio, model, changes), path, codec, sample_rate=_RATE)
@@ -124,9 +125,9 @@ def _convert(
                 tracks=1,
                 has_video=False,
             )
-        smallest = min(smallest, size)
+        smallest, best = min((smallest, best), (size, codec))
         path.unlink()
-    raise FileTooLargeError(audio.name, smallest, limit or 0)
+    raise FileTooLargeError(audio.name, smallest, limit or 0, what=f"bytes even as {best}")
 
 
 def _sound(audio: AudioFile, model: Model, changes: Changes) -> Iterator[NDArray[np.float32]]:

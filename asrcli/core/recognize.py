@@ -88,4 +88,7 @@ class Recognizer:
 
 
 def _piped(found: Input) -> bool:
-    return found.path is None or found.path.is_fifo()
+    try:
+        return found.path is None or found.path.is_fifo()
+    except OSError:  # the probe says what is wrong with it
+        return False

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from asrcli.errors import OutputError, OutputExistsError
 
-__all__ = ["Disk", "batches", "reason", "sweep", "write_atomically"]
+__all__ = ["Disk", "batches", "check_target", "reason", "sweep", "write_atomically"]
 
 _LONGEST_NAME = 255
 """Bytes; what nearly all file systems take."""
@@ -158,6 +158,15 @@ def write_atomically(
     except OSError as error:
         raise OutputError(f"cannot write {path}: {reason(error)}") from error
     disk.sync_folder(path.parent)
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise the OutputError that `write_atomically` would; nothing is written."""
+    if _STREAMS.fullmatch(str(path)):
+        return
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OutputError(f"cannot write {path}: {_REASONS[errno.ENAMETOOLONG]}")
+    _check(path, overwrite=overwrite)
 
 
 def sweep(folder: Path, *, now: float | None = None) -> int:

@@ -754,3 +754,86 @@ def test_memory_stays_small_for_a_long_recording(tmp_path: Path) -> None:
 
     assert (ran.status, ran.out) == (0, "")
     assert most <= max(before, 400_000)
+
+
+def test_a_recording_is_never_overwritten_by_its_own_result(
+    qwen: Served[DashScope], welcome: Path
+) -> None:
+    before = welcome.read_bytes()
+
+    ran = run("transcribe", welcome, "-o", welcome, "--overwrite", env=qwen.env)
+
+    assert_told(ran, 2, "itself")
+    assert welcome.read_bytes() == before
+    assert qwen.service.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[""], ["--files-from", ""], ["x.wav", "-o", ""], ["x.wav", "--prompt", "@"]],
+    ids=["input", "list", "output", "prompt"],
+)
+def test_an_empty_name_is_no_name(
+    qwen: Served[DashScope], welcome: Path, arguments: list[str]
+) -> None:
+    welcome.rename(welcome.parent / "x.wav")
+
+    assert_told(run("transcribe", *arguments, env=qwen.env, cwd=welcome.parent), 2)
+    assert qwen.service.requests == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and modes of POSIX")
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "device", "long", "read-only"])
+def test_an_output_that_cannot_be_written_is_found_before_anything_is_sent(
+    qwen: Served[DashScope], welcome: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "out.txt"
+    if kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "folder":
+        path = tmp_path / "out"
+        (path / "welcome.txt").mkdir(parents=True)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/full")
+    elif kind == "long":
+        path = tmp_path / ("x" * 256)
+    else:
+        path.write_text("mine", "utf-8")
+        path.chmod(0o444)
+
+    ran = run("transcribe", welcome, "-o", path, "--overwrite", env=qwen.env)
+
+    assert_told(ran, 8)
+    assert qwen.service.requests == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("asrcli transcribe welcome.wav -o /dev/stdout | cat", 0),
+        ("asrcli --version | true; exit ${PIPESTATUS[0]}", None),
+        ("asrcli --version >/dev/full", 8),
+        ("asrcli --help >/dev/full", 8),
+        ("cd gone && rmdir ../gone && asrcli transcribe a.wav", 7),
+        ("asrcli transcribe $(printf '%04100d' 0)", 7),
+        ("asrcli transcribe welcome.wav -o $(printf '%0256d' 0)", 8),
+        ("printf 'a\\0b\\n' | asrcli transcribe --files-from -", 2),
+        ("asrcli transcribe welcome.wav --timeout nan", 2),
+        ("asrcli transcribe welcome.wav --rpm inf", 2),
+        ("asrcli transcribe - --files-from - <welcome.wav", 2),
+        ("asrcli transcribe welcome.wav --prompt @/dev/zero", 2),
+    ],
+)
+def test_odd_requests_end_with_their_own_status(
+    welcome: Path, script: str, status: int | None
+) -> None:
+    (welcome.parent / "gone").mkdir()
+
+    done = shell(script, {}, welcome.parent)
+
+    assert done.returncode in ({0, 141} if status is None else {status}), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "a bug" not in done.stderr

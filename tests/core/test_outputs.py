@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path, PurePath
 
 import pytest
 
 from asrcli.core.inputs import Input
-from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_existing
-from asrcli.errors import OutputError, OutputExistsError, UsageError
+from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_inputs
+from asrcli.errors import OutputError, UsageError
 
 SUFFIXES = {"text": ".txt", "srt": ".srt", "json": ".json"}
 
@@ -90,16 +88,20 @@ def test_two_inputs_of_one_name_from_two_places_are_refused() -> None:
         choose("out", several=True).targets([one, other], SUFFIXES)
 
 
-def test_an_existing_result_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("mine")
+def test_a_result_never_takes_the_place_of_a_recording(tmp_path: Path) -> None:
+    recording = tmp_path / "x.wav"
+    recording.write_bytes(b"sound")
+    link = tmp_path / "link.wav"
+    link.symlink_to(recording)
 
-    with pytest.raises(OutputExistsError, match=r"x\.txt"):
-        refuse_existing([Target(tmp_path / "x.txt", "text")])
+    for path in (recording, link):
+        with pytest.raises(UsageError, match="itself"):
+            refuse_inputs([Target(recording, "text")], [Input(str(path), path)])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev/null there")
-def test_a_device_may_be_written_to() -> None:
-    refuse_existing([Target(Path(os.devnull), "text")])
+def test_an_empty_output_is_no_folder() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        choose("")
 
 
 def test_folders_are_made(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def test_closed_standard_output_is_exit_8_and_said() -> None:
 
 
 @posix
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_full_standard_output_is_exit_8_and_said_in_one_line(lines: int) -> None:
     done = run(">/dev/full", lines)
@@ -332,7 +332,7 @@ def test_full_standard_output_is_exit_8_and_said_in_one_line(lines: int) -> None
 
 
 @posix
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
 def test_standard_error_that_is_closed_or_full_changes_nothing_else(where: str) -> None:
     done = run(where)

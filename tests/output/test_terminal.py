@@ -97,7 +97,7 @@ def test_a_stream_that_python_has_closed_is_an_output_error() -> None:
         DataStream(stream).write(b"x")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_a_full_disk_is_an_output_error_and_said_once() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         out = DataStream(full)
@@ -192,7 +192,7 @@ def test_a_line_that_would_have_to_wait_is_lost_alone() -> None:
     assert stream.tries == 2
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_what_standard_error_could_not_take_does_not_fail_at_the_end() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         notices = NoticeStream(full)

@@ -94,7 +94,7 @@ class Pool:
         for worker in workers:
             worker.kill()
         for thread in threads:
-            thread.join()
+            thread.join(1.0)  # its process is dead; what is left of the work is not waited for
 
     def _labor(self) -> None:
         worker: _Worker | None = None

@@ -60,11 +60,16 @@ def find_hosts(settings: Settings) -> Hosts:
     if workspace and not _WORKSPACE.fullmatch(workspace.value):
         raise ConfigurationError(f"{workspace.place} holds no workspace id: {workspace.value!r}")
     name = workspace.value if workspace else None
-    if base := settings.base_url("qwen"):
-        root = _without_path(base.value)
-        return Hosts(f"{root}/api/v1", f"{root}/compatible-mode/v1", workspace=name)
     found = settings.region()
     region = _region(found.value, found.place) if found else "ap-southeast-1"
+    base = settings.base_url("qwen")
+    if base and found and found.place == "--region":
+        if base.place == "--base-url":
+            raise ConfigurationError("--region and --base-url both say where to send")
+        base = None  # the flag says where, and it beats a variable
+    if base:
+        root = _without_path(base.value)
+        return Hosts(f"{root}/api/v1", f"{root}/compatible-mode/v1", workspace=name)
     if region in _SHARED:
         root = f"https://{_SHARED[region]}"
     elif name:
