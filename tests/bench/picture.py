@@ -22,8 +22,8 @@ RECORDINGS = ROOT / "tests" / "data" / "recordings"
 COLUMNS, LINES = 92, 26
 COMMANDS = (
     "asrcli transcribe welcome.wav",
-    "asrcli transcribe -f srt journey.flac | head -n 7",
-    "asrcli models --language yue --hotwords",
+    "asrcli transcribe -q -f srt journey.flac | head -n 7",
+    "asrcli models qwen3-asr-flash -p qwen | cut -c1-90 | head -n 8",
 )
 PROMPT = "\\033[1;32m$\\033[0m"
 
