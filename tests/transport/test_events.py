@@ -152,7 +152,7 @@ def test_a_stream_that_breaks_before_its_first_event_is_asked_for_once_more() ->
 
 
 def test_a_stream_without_any_event_is_asked_for_once_more() -> None:
-    with ByteServer([close(sse(b""))], otherwise=close(sse(TWO))) as server:
+    with ByteServer([close(sse(b"", framing="close"))], otherwise=close(sse(TWO))) as server:
         assert texts(server) == ["1", "2"]
 
 
