@@ -12,10 +12,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from asrcli.errors import AsrError
 from asrcli.media.audio import AudioFile
 from asrcli.transcript import Transcript
 
-__all__ = ["API", "Feature", "Mode", "Model", "Options", "Price", "Provider", "Reference"]
+__all__ = [
+    "API",
+    "Feature",
+    "Hotword",
+    "Job",
+    "JobProvider",
+    "JobState",
+    "JobStatus",
+    "Mode",
+    "Model",
+    "OnText",
+    "Options",
+    "Price",
+    "Provider",
+    "Reference",
+]
 
 
 class Mode(StrEnum):
@@ -112,6 +128,9 @@ class Model:
     formats: frozenset[str] = frozenset()
     """Containers, by the names of `media.formats`; empty if whatever the engine can decode."""
     price: Price | None = None
+    max_hotwords: int | None = None
+    requests_per_minute: int | None = None
+    """What the vendor allows of the calls that cost: requests, or submits of jobs."""
     regions: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     description: str = ""
@@ -119,6 +138,17 @@ class Model:
     """Pages that these facts are from."""
     known: bool = True
     """False for an id that is not in the catalogue, but whose family is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hotword:
+    """A word or phrase to favor."""
+
+    text: str
+    weight: int | None = None
+    """1 to 5, more is stronger, 50 where a model has super hotwords; None is the usual one."""
+    language: str | None = None
+    """A code of the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +161,15 @@ class Options:
     prompt: str | None = None
     words: bool = False
     emotion: bool = False
+    diarize: bool = False
+    speakers: int | None = None
+    """How many there are, as a hint; only with `diarize`."""
+    channels: tuple[int, ...] = ()
+    """Channels, from 0, that the service takes apart; empty is the model's own default."""
+    hotwords: tuple[Hotword, ...] = ()
+    """For models that take them inside the request, as text."""
+    vocabulary: str | None = None
+    """The id of a list of hotwords kept at the service, made for exactly this model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +184,53 @@ class Reference:
 
     def __str__(self) -> str:
         return f"onemin:{self.location}" if self.provider == "onemin" else self.location
+
+
+class JobState(StrEnum):
+    """How far a job is; the services' own words in small letters."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+    """It does not exist, has expired at the service, or belongs to another account or region."""
+    UNSEEN = "unseen"
+    """A word that this version does not know: not the end."""
+
+    @property
+    def ended(self) -> bool:
+        """True when another poll would say the same."""
+        return self not in {JobState.PENDING, JobState.RUNNING, JobState.UNSEEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work at a service that is asked after until it has ended."""
+
+    id: str
+    provider: str
+    model: str
+    host: str
+    """The base URL it was submitted to; other regions do not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What one poll said."""
+
+    state: JobState
+    said: str = ""
+    """The service's own word for the state."""
+    result_url: str | None = None
+    """Where the transcript lies once it succeeded; signed, and valid for about a day."""
+    no_speech: bool = False
+    """True when it succeeded, and nobody spoke: there is no result to fetch."""
+    error: AsrError | None = None
+    """Why it failed."""
+    billed_seconds: float | None = None
+    request_id: str | None = None
 
 
 OnText = Callable[[str], None]
@@ -173,4 +259,31 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections and processes; the instance is not used again."""
+        ...
+
+
+class JobProvider(Provider, Protocol):
+    """A service that also works by jobs."""
+
+    def submit(self, reference: Reference, model: Model, options: Options) -> Job:
+        """Begin a job for one recording that lies there or at a URL.
+
+        Never sent twice: an answer that was lost raises an error with `Retry.AMBIGUOUS`.
+        """
+        ...
+
+    def find(self, reference: Reference, model: Model, *, since: datetime) -> Job | None:
+        """The job for a recording that was submitted since then, if the service lists one."""
+        ...
+
+    def poll(self, job: Job, model: Model) -> JobStatus:
+        """Ask once how far it is; a job that failed is a status, not an error."""
+        ...
+
+    def fetch(self, status: JobStatus, model: Model, options: Options) -> Transcript:
+        """Read the result, without the key; raises an `AsrError`, RefusedError if it expired."""
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Take back a job that has not begun; raises an `AsrError` where it is too late."""
         ...
