@@ -9,7 +9,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from asrcli.errors import AsrError
@@ -21,6 +21,8 @@ R = TypeVar("R")
 
 _RUN_CLASSES = (8, 4, 5, 11, 10)
 """Exit statuses that beat the others in a run of several inputs, the strongest first."""
+_AHEAD = 2
+"""Inputs that are begun or wait for their turn, for each worker."""
 _TICK = 0.2
 """Seconds; a wait without an end cannot be interrupted on every system."""
 
@@ -37,7 +39,7 @@ class Done(Generic[T, R]):
 @dataclass(slots=True)
 class _Slot(Generic[T, R]):
     item: T
-    ready: threading.Event = field(default_factory=threading.Event)
+    ready: bool = False
     result: R | None = None
     error: BaseException | None = None
 
@@ -49,8 +51,9 @@ def run(
     workers: int,
     stop: threading.Event,
     fail_fast: bool = False,
+    ordered: bool = True,
 ) -> Iterator[Done[T, R]]:
-    """Work on all items, `workers` at a time; give them back in their own order.
+    """Work on all items, `workers` at a time; give them back in their own order, or as they finish.
 
     Results that wait for their turn are bounded, so a slow reader slows the work. An error with
     `stops_run`, or any with `fail_fast`, sets `stop`: what is under way is finished, nothing else
@@ -58,11 +61,12 @@ def run(
     """
     todo: queue.SimpleQueue[_Slot[T, R] | None] = queue.SimpleQueue()
     waiting: deque[_Slot[T, R]] = deque()
+    finished = threading.Condition()
     threads = 0
     source = iter(items)
     try:
         while True:
-            while len(waiting) < 2 * workers:
+            while len(waiting) < _AHEAD * workers:
                 try:
                     slot: _Slot[T, R] = _Slot(next(source))
                 except StopIteration:
@@ -71,21 +75,35 @@ def run(
                 todo.put(slot)
                 if threads < min(workers, len(waiting)):
                     threads += 1
-                    arguments = (todo, work, stop, fail_fast)
+                    arguments = (todo, work, finished, stop, fail_fast)
                     threading.Thread(target=_labor, args=arguments, daemon=True).start()
             if not waiting:
                 return
-            while not waiting[0].ready.wait(_TICK):
-                pass
-            yield _done(waiting.popleft())
+            yield _done(_next(waiting, finished, ordered=ordered))
     finally:
         for _ in range(threads):
             todo.put(None)
 
 
+def _next(
+    waiting: deque[_Slot[T, R]], finished: threading.Condition, *, ordered: bool
+) -> _Slot[T, R]:
+    """Take out the first slot, or the first that is ready; waits for it."""
+    candidates = 1 if ordered else len(waiting)
+    with finished:
+        while True:
+            for place in range(candidates):
+                if waiting[place].ready:
+                    slot = waiting[place]
+                    del waiting[place]
+                    return slot
+            finished.wait(_TICK)
+
+
 def _labor(
     todo: queue.SimpleQueue[_Slot[T, R] | None],
     work: Callable[[T], R],
+    finished: threading.Condition,
     stop: threading.Event,
     fail_fast: bool,  # noqa: FBT001 - a thread's arguments have no names
 ) -> None:
@@ -97,7 +115,9 @@ def _labor(
                 slot.error = error
                 if not isinstance(error, AsrError) or error.stops_run or fail_fast:
                     stop.set()
-        slot.ready.set()
+        with finished:
+            slot.ready = True
+            finished.notify_all()
 
 
 def _done(slot: _Slot[T, R]) -> Done[T, R]:

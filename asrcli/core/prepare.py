@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Changes", "Prepared", "check_length", "prepare"]
+__all__ = ["Changes", "Prepared", "check_length", "fits", "prepare"]
 
 _RATE = 16_000
 _SHORT_SECONDS = 300.0
@@ -55,6 +55,15 @@ def check_length(audio: AudioFile, model: Model) -> None:
     """Raise FileTooLongError for more than the model takes in one call."""
     if model.max_seconds is not None and audio.duration > model.max_seconds:
         raise FileTooLongError(audio.name, audio.duration, model.max_seconds, model=model.id)
+
+
+def fits(audio: AudioFile, model: Model, changes: Changes) -> bool:
+    """True if one call can take it, as it is or converted: as far as can be said beforehand."""
+    limit = model.max_bytes
+    if limit is None or not any(_reasons(audio, model, changes)):
+        return True
+    codecs = [c for c in _ORDER if not model.formats or c.container in model.formats]
+    return any(estimated_bytes(codec, audio.duration) <= limit for codec in codecs)
 
 
 def prepare(

@@ -242,6 +242,15 @@ class Provider(Protocol):
 
     name: str
 
+    @property
+    def host(self) -> str:
+        """The host that recordings go to; empty if they stay here."""
+        ...
+
+    def stores_first(self, audio: AudioFile, model: Model) -> bool:
+        """True for a file that has to be uploaded before the call that recognizes it."""
+        ...
+
     def transcribe(
         self,
         audio: AudioFile | Reference,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from asrcli.errors import AsrError, KeyRefusedError, RightsError
 from asrcli.media.audio import AudioFile
@@ -12,7 +13,7 @@ from asrcli.providers.base import Model
 from asrcli.transport.connection import mask_url
 from asrcli.transport.http import Answer, FilePart
 
-__all__ = ["MENDED", "SENT_TWICE", "file_part", "marked_as", "media_type", "telling_key"]
+__all__ = ["MENDED", "SENT_TWICE", "file_part", "host_of", "marked_as", "media_type", "telling_key"]
 
 MENDED = "the answer held characters that no text has: they were replaced"
 SENT_TWICE = "sent twice after an unclear failure: it may have been charged twice"
@@ -31,6 +32,13 @@ def file_part(field: str, audio: AudioFile) -> FilePart:
     """
     name = f"audio-{uuid.uuid4().hex}{audio.suffix}"
     return FilePart(field, name, media_type(audio), audio.path)
+
+
+def host_of(base_url: str) -> str:
+    """The host of a base URL, with its port where it has one."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host
 
 
 @contextmanager

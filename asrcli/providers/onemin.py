@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asrcli.errors import TimeLimitError, UnexpectedAnswerError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import Model, OnText, Options, Reference
-from asrcli.providers.calls import MENDED, SENT_TWICE, file_part, marked_as, telling_key
+from asrcli.providers.calls import MENDED, SENT_TWICE, file_part, host_of, marked_as, telling_key
 from asrcli.providers.onemin_failures import (
     body_of,
     codes_of,
@@ -73,6 +73,15 @@ class OneMin:
         )
         self._wait = wait
         self._key_place = key_place
+
+    @property
+    def host(self) -> str:
+        """Where recordings go."""
+        return host_of(self._http.base_url)
+
+    def stores_first(self, audio: AudioFile, model: Model) -> bool:  # noqa: ARG002
+        """True: the service takes nothing but assets."""
+        return True
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from asrcli.errors import KeyRefusedError, RightsError, UsageError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import Feature, Model, OnText, Options, Reference
-from asrcli.providers.calls import file_part, marked_as, telling_key
+from asrcli.providers.calls import file_part, host_of, marked_as, telling_key
 from asrcli.providers.openai_answers import FormatRefusedError, read_failure, read_transcript
 from asrcli.secret import Secret
 from asrcli.transcript import Transcript
@@ -64,6 +64,15 @@ class OpenAICompatible:
         self._has_key = bool(key)
         self._plain: set[str] = set()
         """Models for which the server refused `verbose_json`."""
+
+    @property
+    def host(self) -> str:
+        """Where recordings go."""
+        return host_of(self._http.base_url)
+
+    def stores_first(self, audio: AudioFile, model: Model) -> bool:  # noqa: ARG002
+        """False: each recording goes with its call."""
+        return False
 
     def close(self) -> None:
         """Close the connections."""

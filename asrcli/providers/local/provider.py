@@ -124,6 +124,15 @@ class Local:
         """There is nowhere to upload to: raises UsageError."""
         raise UsageError(f"{self.name} keeps nothing: give it the file each time")
 
+    @property
+    def host(self) -> str:
+        """Empty: nothing leaves this computer."""
+        return ""
+
+    def stores_first(self, audio: AudioFile, model: Model) -> bool:  # noqa: ARG002
+        """False: files are read where they are."""
+        return False
+
     def close(self) -> None:
         """End the worker processes; calls under way fail."""
         self._pool.close()

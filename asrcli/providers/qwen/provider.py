@@ -11,7 +11,7 @@ from urllib.parse import quote
 from asrcli.errors import UsageError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import API, Model, OnText, Options, Reference
-from asrcli.providers.calls import SENT_TWICE, marked_as, telling_key
+from asrcli.providers.calls import SENT_TWICE, host_of, marked_as, telling_key
 from asrcli.providers.qwen import flash
 from asrcli.providers.qwen.failures import read_failure, read_store_failure
 from asrcli.providers.qwen.hosts import Hosts
@@ -95,6 +95,16 @@ class Qwen:
         self._retrier = retrier
         self._key_place = key_place
 
+    @property
+    def host(self) -> str:
+        """Where recordings go."""
+        return host_of(self._native.base_url)
+
+    def stores_first(self, audio: AudioFile, model: Model) -> bool:
+        """True for what is too large to be part of the call, base64 and all."""
+        most = model.max_encoded_bytes
+        return most is not None and flash.encoded_size(audio) > most
+
     def close(self) -> None:
         """Close the connections."""
         for client in (self._native, self._streams, self._store):
@@ -156,8 +166,7 @@ class Qwen:
     def _location(self, audio: AudioFile | Reference, model: Model) -> str:
         if isinstance(audio, Reference):
             return quote(audio.location, safe=_URL_CHARACTERS, errors="replace")
-        most = model.max_encoded_bytes
-        if most is not None and flash.encoded_size(audio) > most:
+        if self.stores_first(audio, model):
             return self.upload(audio, model).location
         return flash.data_uri(audio)
 
