@@ -7,7 +7,7 @@ A provider builds a request and reads an answer. It neither prints nor decides w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -214,6 +214,10 @@ class Job:
     model: str
     host: str
     """The base URL it was submitted to; other regions do not know it."""
+    location: str | None = field(default=None, repr=False)
+    """The recording, as the service was told of it; it may be signed."""
+    unproven: bool = False
+    """It was found in a list that names no recordings: its result has to name this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +227,10 @@ class JobStatus:
     state: JobState
     said: str = ""
     """The service's own word for the state."""
-    result_url: str | None = None
+    result_url: str | None = field(default=None, repr=False)
     """Where the transcript lies once it succeeded; signed, and valid for about a day."""
+    location: str | None = field(default=None, repr=False)
+    """The recording that the result has to name; None where the job's id is proof enough."""
     no_speech: bool = False
     """True when it succeeded, and nobody spoke: there is no result to fetch."""
     error: AsrError | None = None

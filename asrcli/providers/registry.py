@@ -15,7 +15,7 @@ __all__ = ["can_run", "engine_problem", "make"]
 
 def can_run(model: Model) -> bool:
     """True for a model that this version knows how to call."""
-    return model.api in {API.ONEMIN, API.SYNC, API.OPENAI, API.EMBEDDED}
+    return model.api in {API.ONEMIN, API.SYNC, API.SYNC_FLASH, API.OPENAI, API.EMBEDDED}
 
 
 def engine_problem() -> str | None:

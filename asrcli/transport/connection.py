@@ -136,13 +136,14 @@ def _split(url: str) -> SplitResult:
 def join_url(base: str, path: str) -> str:
     """`path` under `base`; what the base already ends with is not said again.
 
+    A slash at the end of `path` is kept: to some services it is another place.
     A base of `…/v1/audio/transcriptions` and one of `…/v1` lead to the same place.
     """
     parts = urlsplit(base)
     start = [segment for segment in parts.path.split("/") if segment]
     end = [segment for segment in path.split("/") if segment]
     shared = next((n for n in range(min(len(start), len(end)), 0, -1) if start[-n:] == end[:n]), 0)
-    whole = "/".join(["", *start, *end[shared:]])
+    whole = "/".join(["", *start, *end[shared:]]) + ("/" if end and path.endswith("/") else "")
     return urlunsplit((parts.scheme, parts.netloc, whole, "", ""))
 
 

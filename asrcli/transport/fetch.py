@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from asrcli.errors import FileTooLargeError, OutputError, UnexpectedAnswerError
-from asrcli.transport.answers import Answer
+from asrcli.errors import AsrError, FileTooLargeError, OutputError, UnexpectedAnswerError
+from asrcli.transport.answers import MOST_BODY, Answer
 from asrcli.transport.connection import Connection, check_link
 from asrcli.transport.failures import status_error
 from asrcli.transport.headers import build_headers
@@ -50,6 +50,8 @@ class Fetcher:
     """Thread-safe; one connection to a host is used for many URLs.
 
     `private` allows URLs of loopback and private networks: for a service that is there itself.
+    `read_failure` reads an answer that is no success in its server's own words; what it leaves
+    (None) is read by its status.
     Through a proxy only the URL itself can be checked, not what its name leads to.
     """
 
@@ -60,6 +62,7 @@ class Fetcher:
         *,
         retrier: Retrier,
         private: bool = False,
+        read_failure: Callable[[Answer], AsrError | None] = lambda _: None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,17 +70,18 @@ class Fetcher:
         self._connection = connection
         self._retrier = retrier
         self._private = private
+        self._read_failure = read_failure
         self._sender = Sender(service, connection, transport, clock=clock)
 
     def close(self) -> None:
         """Close the connections."""
         self._sender.close()
 
-    def get(self, url: str) -> Answer:
-        """The answer behind a URL, read whole; raises an AsrError."""
+    def get(self, url: str, *, most_bytes: int = MOST_BODY) -> Answer:
+        """The answer behind a URL, read whole; raises an AsrError, also for more than that."""
 
         def read(reply: Reply) -> Answer:
-            answer = reply.answer()
+            answer = reply.answer(most_bytes)
             if cut_json(reply, answer):
                 raise reply.cut()
             return answer
@@ -156,7 +160,7 @@ class Fetcher:
         if reply.status == 200:
             return
         answer = reply.answer()
-        error = status_error(answer, url, with_key=False)
+        error = self._read_failure(answer) or status_error(answer, url, with_key=False)
         error = error or answer.unexpected(f"it answered with status {reply.status}")
         error.retry_after = retry_after(reply.headers)
         raise error

@@ -67,15 +67,15 @@ class Reply:
                 f"it answered with {error}", retry=Retry.AMBIGUOUS
             ) from error
 
-    def answer(self) -> Answer:
-        """Read the body to its end; raises an AsrError."""
+    def answer(self, most: int = MOST_BODY) -> Answer:
+        """Read the body to its end; raises an AsrError, also for more than `most` bytes."""
         if self.status in {204, 205, 304}:
             return self._answer()
         length = self.headers.get("content-length", "")
-        if length.isdecimal() and (len(length) > 12 or int(length) > MOST_BODY):
-            raise self.too_large(MOST_BODY)
+        if length.isdecimal() and (len(length) > 12 or int(length) > most):
+            raise self.too_large(most)
         body = bytearray()
-        for piece in self.pieces():
+        for piece in self.pieces(most):
             body += piece
         return self._answer(bytes(body))
 

@@ -359,3 +359,30 @@ def test_a_model_for_live_audio_and_its_sibling_for_files_name_each_other(
 
 def test_a_model_without_a_sibling_has_none() -> None:
     assert sibling(the("gummy-realtime-v1")) is None
+
+
+@EVERY
+def test_hotwords_and_requests_have_limits_of_one_or_more(model: Model) -> None:
+    assert model.max_hotwords is None or model.max_hotwords > 0
+    assert model.requests_per_minute is None or model.requests_per_minute > 0
+
+
+def test_lists_of_hotwords_are_longer_for_the_main_models() -> None:
+    long = ("fun-asr", "fun-asr-flash-2026-06-15", "qwen-audio-3.1-asr-flash-filetrans")
+    short = ("fun-asr-2025-11-07", "fun-asr-2025-08-25", "fun-asr-mtl", "paraformer-v2")
+
+    assert {the(name).max_hotwords for name in long} == {2_000}
+    assert {the(name).max_hotwords for name in short} == {500}
+    assert resolve("fun-asr-2027-01-01").max_hotwords == 500
+
+
+def test_submits_a_minute_are_those_of_the_pages() -> None:
+    allowed = {
+        "fun-asr": 600,
+        "fun-asr-mtl": 100,
+        "qwen-audio-3.0-asr-flash-filetrans": 600,
+        "paraformer-v2": 1_200,
+        "qwen3-asr-flash-filetrans": None,
+    }
+
+    assert {name: the(name).requests_per_minute for name in allowed} == allowed

@@ -85,6 +85,8 @@ def test_plain_http_is_taken_where_somebody_insists() -> None:
         ("https://h/v1/audio/transcriptions", "audio/transcriptions",
          "https://h/v1/audio/transcriptions"),
         ("https://h/v1/audio", "audio/transcriptions", "https://h/v1/audio/transcriptions"),
+        ("https://h/v1", "tasks/", "https://h/v1/tasks/"),
+        ("https://h/v1/", "", "https://h/v1"),
     ],
 )  # fmt: skip
 def test_a_path_that_the_base_already_ends_with_is_not_doubled(

@@ -17,6 +17,7 @@ from asrcli.errors import (
     RefusedError,
     UnexpectedAnswerError,
 )
+from asrcli.transport.answers import Answer
 from asrcli.transport.fetch import Fetcher
 from tests.faults.byte_server import ByteServer, close, cut, http, json_answer, raw, reset, status
 from tests.transport.rig import FakeTime, connection, make_retrier, pointing
@@ -235,3 +236,37 @@ def test_a_host_that_is_gone_is_a_network_error() -> None:
     with ByteServer() as server:
         url = server.url
     assert isinstance(failure_of(url), NetworkError)
+
+
+def test_a_failure_is_told_in_the_words_of_the_server_where_somebody_reads_them() -> None:
+    def read(answer: Answer) -> AsrError | None:
+        if answer.status != 403:
+            return None
+        return RefusedError("svc", answer.body.decode(), code="Old", http_status=403)
+
+    answers = [status(403, b"too old"), status(404)]
+    with ByteServer(answers, otherwise=GOOD) as server:
+        client = Fetcher(
+            "svc",
+            connection(),
+            retrier=make_retrier(FakeTime()),
+            private=True,
+            read_failure=read,
+        )
+        with pytest.raises(RefusedError, match="too old") as told:
+            client.get(f"{server.url}/a")
+        with pytest.raises(RefusedError, match="nothing at") as left:
+            client.get(f"{server.url}/b")
+        client.close()
+
+    assert (told.value.code, left.value.code) == ("Old", None)
+
+
+def test_an_answer_may_have_as_many_bytes_as_the_caller_says() -> None:
+    with ByteServer([], otherwise=GOOD) as server:
+        client = fetcher()
+        size = len(client.get(server.url).body)
+        assert client.get(server.url, most_bytes=size).json == {"text": "hello"}
+        with pytest.raises(UnexpectedAnswerError, match="too large"):
+            client.get(server.url, most_bytes=size - 1)
+        client.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asrcli.errors import (
@@ -30,9 +32,11 @@ from asrcli.transport.http import Answer, ServerEvent
 __all__ = [
     "ALREADY_THERE",
     "POLICY_EXPIRED",
+    "RESULT_EXPIRED",
     "failure",
     "read_event_failure",
     "read_failure",
+    "read_result_failure",
     "read_store_failure",
 ]
 
@@ -96,6 +100,23 @@ _BY_CODE: dict[str, Kind] = {
     "modelunavailable": _SERVER,
     "serviceunavailable": _SERVER,
     "gatewaytimeout": _LOST,
+    # Of jobs, inside an answer that says 200.
+    "file_download_failed": _UNREACHED,
+    "file_server_error": _UNREACHED,
+    "file_check_failed": _UNREACHED,
+    "content_length_check_failed": _UNREACHED,
+    "file_404_not_found": _INPUT,
+    "file_403_forbidden": _INPUT,
+    "request_invalid_file_url_value": _INPUT,
+    "file_too_large": _INPUT,
+    "audio_duration_too_long": _INPUT,
+    "file_normalize_failed": _INPUT,
+    "file_parse_failed": _INPUT,
+    "mkv_parse_failed": _INPUT,
+    "decode_error": _INPUT,
+    "unsupported_format": _INPUT,
+    "no_valid_audio_error": _INPUT,
+    "file_trans_task_expired": _REFUSED,
 }
 _BY_STATUS: dict[int, Kind] = {
     401: _KEY,
@@ -236,8 +257,18 @@ _STORE_KINDS: dict[str, Kind] = {
 }
 _XML = re.compile(r"<(Code|Message|RequestId)>([^<]{1,500})</\1>")
 
+RESULT_EXPIRED = "ResultExpired"
+"""A code of our own: the URL of a result is too old; asking for the job again gives another one."""
 
-def read_store_failure(answer: Answer) -> AsrError | None:
+_LEAST_SKEW = timedelta(minutes=5)
+"""Less is no reason for a signature to be refused."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def read_store_failure(answer: Answer, *, now: Callable[[], datetime] = _now) -> RemoteError | None:
     """The error of the object store that uploads go to; it answers in XML."""
     if answer.status < 300 and answer.is_html:  # the store has nothing to say on success
         return answer.unexpected("the upload host answered with a web page")
@@ -247,16 +278,57 @@ def read_store_failure(answer: Answer) -> AsrError | None:
         return ServiceError(
             "qwen", "the upload host failed", http_status=answer.status, retry=Retry.TRANSIENT
         )
-    parts = dict(_XML.findall(answer.body.decode("utf-8", "replace")))
-    code, message = parts.get("Code"), html.unescape(parts.get("Message", "it gives no reason"))
+    code, message, request_id = _store_words(answer)
     if code == "AccessDenied" and "expired" in message.lower():
         code = POLICY_EXPIRED
     kind, retry = _STORE_KINDS.get(code or "", (ServiceError, Retry.NEVER))
     return kind(
         "qwen",
-        shown(f"the upload was refused: {message}"),
+        shown(f"the upload was refused: {message}") + _skew(answer, now()),
         code=shown(code, 100) if code else None,
         http_status=answer.status,
-        request_id=parts.get("RequestId"),
+        request_id=request_id,
         retry=retry,
     )
+
+
+def read_result_failure(
+    answer: Answer, *, now: Callable[[], datetime] = _now
+) -> RemoteError | None:
+    """The error of the object store that results lie in, for a signed URL."""
+    if answer.status not in {403, 404}:
+        return None
+    _, message, request_id = _store_words(answer)
+    return RefusedError(
+        "qwen",
+        shown(f"the result cannot be fetched, or not any longer: {message}") + _skew(answer, now()),
+        code=RESULT_EXPIRED,
+        http_status=answer.status,
+        request_id=request_id,
+    )
+
+
+def _store_words(answer: Answer) -> tuple[str | None, str, str | None]:
+    """Code, message and request id of an answer in XML."""
+    parts = dict(_XML.findall(answer.body.decode("utf-8", "replace")))
+    message = html.unescape(parts.get("Message", "it gives no reason"))
+    return parts.get("Code"), message, parts.get("RequestId")
+
+
+def _skew(answer: Answer, now: datetime) -> str:
+    """What to add about the clocks, if they differ by more than a signature forgives."""
+    from email.utils import parsedate_to_datetime
+
+    if answer.status != 403:
+        return ""
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    ahead = now - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+    if abs(ahead) < _LEAST_SKEW:
+        return ""
+    minutes = abs(round(ahead.total_seconds() / 60))
+    span = f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+    side = "ahead of" if ahead > timedelta() else "behind"
+    return f"; this computer's clock is {span} {side} the service's: set it right"

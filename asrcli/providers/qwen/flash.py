@@ -28,7 +28,15 @@ from asrcli.transcript import Segment, Transcript
 from asrcli.transport.answers import read_json
 from asrcli.transport.http import Answer, ServerEvent
 
-__all__ = ["PATH", "data_uri", "encoded_size", "read_events", "read_transcript", "request_body"]
+__all__ = [
+    "PATH",
+    "data_uri",
+    "encoded_size",
+    "event_bodies",
+    "read_events",
+    "read_transcript",
+    "request_body",
+]
 
 PATH = "services/aigc/multimodal-generation/generation"
 
@@ -103,7 +111,7 @@ def read_events(
     text, mended = "", False
     bodies: list[Any] = []
     try:
-        for body, changed in _bodies(events):
+        for body, changed in event_bodies(events):
             text += _text(body) or ""
             bodies = [*bodies[:1], body]
             mended = mended or changed
@@ -121,7 +129,7 @@ def read_events(
     return _transcript(text, bodies, model, options, duration=duration, warnings=warnings)
 
 
-def _bodies(events: Iterable[ServerEvent]) -> Iterator[tuple[Any, bool]]:
+def event_bodies(events: Iterable[ServerEvent]) -> Iterator[tuple[Any, bool]]:
     """The JSON of each event, and whether it had to be mended; raises what they report."""
     for event in events:
         try:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-from asrcli.errors import UsageError
+from asrcli.errors import FileTooLargeError, UsageError
 from asrcli.media.audio import AudioFile
-from asrcli.providers.base import API, Model, OnText, Options, Reference
+from asrcli.providers.base import (
+    API,
+    Feature,
+    Job,
+    JobStatus,
+    Model,
+    OnText,
+    Options,
+    Reference,
+)
 from asrcli.providers.calls import SENT_TWICE, host_of, marked_as, telling_key
-from asrcli.providers.qwen import flash
-from asrcli.providers.qwen.failures import read_failure, read_store_failure
+from asrcli.providers.qwen import flash, messages
+from asrcli.providers.qwen.failures import (
+    read_failure,
+    read_result_failure,
+    read_store_failure,
+)
 from asrcli.providers.qwen.hosts import Hosts
+from asrcli.providers.qwen.job_calls import JobCalls
 from asrcli.providers.qwen.uploads import Uploads
 from asrcli.secret import Secret
 from asrcli.transcript import Transcript
 from asrcli.transport.connection import Connection
+from asrcli.transport.fetch import Fetcher
 from asrcli.transport.http import HTTPClient, ServerEvent
 from asrcli.transport.retry import Held, Retrier
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["CALLABLE", "Qwen"]
+__all__ = ["CALLABLE", "JOBS", "Qwen"]
 
 T = TypeVar("T")
 
-CALLABLE = frozenset({API.SYNC})
+JOBS = frozenset({API.JOB, API.JOB_LIST})
+"""The kinds of call that are submitted, polled and fetched."""
+CALLABLE = frozenset({API.SYNC, API.SYNC_FLASH, *JOBS})
 """The kinds of call that this version makes."""
 
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
@@ -64,6 +83,7 @@ class Qwen:
         retrier: Retrier,
         key_place: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         headers: dict[str, str | Secret] = {"Authorization": key}
         if hosts.workspace:
@@ -88,10 +108,20 @@ class Qwen:
             {},  # its form carries a signature; a key beside it would be refused, and leak
             connection,
             retrier=retrier,
-            read_failure=read_store_failure,
+            read_failure=partial(read_store_failure, now=now),
+            transport=transport,
+        )
+
+        fetcher = partial(
+            Fetcher,
+            self.name,
+            connection,
+            retrier=retrier,
+            read_failure=partial(read_result_failure, now=now),
             transport=transport,
         )
         self._uploads = Uploads(self._native, self._store)
+        self._jobs = JobCalls(self._native, fetcher, now=now)
         self._retrier = retrier
         self._key_place = key_place
 
@@ -101,12 +131,17 @@ class Qwen:
         return host_of(self._native.base_url)
 
     def stores_first(self, audio: AudioFile, model: Model) -> bool:
-        """True for what is too large to be part of the call, base64 and all."""
+        """True for what is too large to be part of the call, base64 and all.
+
+        Only where the model reads what is stored; elsewhere `transcribe` refuses the file.
+        """
         most = model.max_encoded_bytes
-        return most is not None and flash.encoded_size(audio) > most
+        too_large = most is not None and flash.encoded_size(audio) > most
+        return too_large and Feature.UPLOAD in model.features
 
     def close(self) -> None:
         """Close the connections."""
+        self._jobs.close()
         for client in (self._native, self._streams, self._store):
             client.close()
 
@@ -123,25 +158,93 @@ class Qwen:
         *,
         on_text: OnText | None = None,
     ) -> Transcript:
-        """Recognize one recording by the call that the model's kind needs."""
-        if model.api not in CALLABLE:
-            raise UsageError(f"{model.id} is called in a way that this version does not know")
-        location = self._location(audio, model)
-        duration = audio.duration if isinstance(audio, AudioFile) else None
-        body = flash.request_body(location, model, options, stream=on_text is not None)
-        headers = {"X-DashScope-OssResourceResolve": "enable"} if _stored(location) else {}
+        """Recognize one recording by the call that the model's kind needs.
+
+        Models that work by jobs are not called in this way: that is a mistake of ours.
+        """
+        if model.api in JOBS:
+            raise RuntimeError(f"{model.id} works by jobs: submit, poll and fetch")
         with telling_key(self._key_place, model, self._native.base_url):
-            if on_text is None:
-                answer = self._native.post(flash.PATH, body, headers=headers)
-                with marked_as(answer):
-                    return flash.read_transcript(answer, model, options, duration=duration)
-            return self._streamed(
-                body,
-                headers,
-                lambda events: flash.read_events(
-                    events, model, options, duration=duration, on_text=on_text
-                ),
+            match model.api:
+                case API.SYNC:
+                    return self._by_flash(audio, model, options, on_text)
+                case API.SYNC_FLASH:
+                    return self._by_messages(audio, model, options, on_text)
+        raise UsageError(f"{model.id} is called in a way that this version does not know")
+
+    # --- jobs -------------------------------------------------------------------------------------
+
+    def submit(self, reference: Reference, model: Model, options: Options) -> Job:
+        """Begin a job; an answer that was lost raises an error with `Retry.AMBIGUOUS`."""
+        with telling_key(self._key_place, model, self._native.base_url):
+            return self._jobs.submit(_quoted(reference), model, options)
+
+    def find(
+        self,
+        reference: Reference,
+        model: Model,
+        *,
+        since: datetime,
+        known: Collection[str] = (),
+    ) -> Job | None:
+        """The job for a recording that was submitted since then.
+
+        `known` are ids of jobs of other recordings. Raises ServiceError (`Retry.AMBIGUOUS`) while
+        several jobs could be the one: the list does not name recordings.
+        """
+        with telling_key(self._key_place, model, self._native.base_url):
+            return self._jobs.find(_quoted(reference), model, since=since, known=known)
+
+    def poll(self, job: Job, model: Model) -> JobStatus:
+        """Ask once how far it is; one that is not there is UNKNOWN, also right after its submit."""
+        with telling_key(self._key_place, model, self._native.base_url):
+            return self._jobs.poll(job)
+
+    def fetch(self, status: JobStatus, model: Model, options: Options) -> Transcript:
+        """Read the result; an expired URL raises RefusedError with the code `ResultExpired`."""
+        return self._jobs.fetch(status, model, options)
+
+    def cancel(self, job: Job) -> None:
+        """Take back a job that has not begun; raises RefusedError where it is too late."""
+        self._jobs.cancel(job)
+
+    # --- one method for each kind of call ---------------------------------------------------------
+
+    def _by_flash(
+        self, audio: AudioFile | Reference, model: Model, options: Options, on_text: OnText | None
+    ) -> Transcript:
+        location, duration = self._location(audio, model), _duration(audio)
+        body = flash.request_body(location, model, options, stream=on_text is not None)
+        if on_text is not None:
+            read = partial(
+                flash.read_events,
+                model=model,
+                options=options,
+                duration=duration,
+                on_text=on_text,
             )
+            return self._streamed(body, _resolving(location), read)
+        answer = self._native.post(flash.PATH, body, headers=_resolving(location))
+        with marked_as(answer):
+            return flash.read_transcript(answer, model, options, duration=duration)
+
+    def _by_messages(
+        self, audio: AudioFile | Reference, model: Model, options: Options, on_text: OnText | None
+    ) -> Transcript:
+        location, duration = self._location(audio, model), _duration(audio)
+        body = messages.request_body(audio, location, model, options)
+        if on_text is not None:
+            read = partial(
+                messages.read_events,
+                model=model,
+                options=options,
+                duration=duration,
+                on_text=on_text,
+            )
+            return self._streamed(body, _resolving(location), read)
+        answer = self._native.post(flash.PATH, body, headers=_resolving(location))
+        with marked_as(answer):
+            return messages.read_transcript(answer, model, options, duration=duration)
 
     def _streamed(
         self,
@@ -164,12 +267,25 @@ class Qwen:
         return replace(found, warnings=(*found.warnings, SENT_TWICE)) if held.resent else found
 
     def _location(self, audio: AudioFile | Reference, model: Model) -> str:
+        """Where the service finds the recording; one that is too large inside is uploaded."""
         if isinstance(audio, Reference):
-            return quote(audio.location, safe=_URL_CHARACTERS, errors="replace")
+            return _quoted(audio)
         if self.stores_first(audio, model):
             return self.upload(audio, model).location
+        most, size = model.max_encoded_bytes, flash.encoded_size(audio)
+        if most is not None and size > most:
+            raise FileTooLargeError(audio.name, size, most, what="bytes after encoding")
         return flash.data_uri(audio)
 
 
-def _stored(location: str) -> bool:
-    return location.startswith("oss://")
+def _quoted(reference: Reference) -> str:
+    return quote(reference.location, safe=_URL_CHARACTERS, errors="replace")
+
+
+def _resolving(location: str) -> dict[str, str]:
+    """The header without which the service does not look into its own storage."""
+    return {"X-DashScope-OssResourceResolve": "enable"} if location.startswith("oss://") else {}
+
+
+def _duration(audio: AudioFile | Reference) -> float | None:
+    return audio.duration if isinstance(audio, AudioFile) else None

@@ -17,11 +17,15 @@ from asrcli.errors import FileTooLargeError, ServiceError, UnexpectedAnswerError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import Model, Reference
 from asrcli.providers.calls import file_part
+from asrcli.providers.qwen.checksums import differs
 from asrcli.providers.qwen.failures import ALREADY_THERE, POLICY_EXPIRED
 from asrcli.providers.reading import dig, number_at, text_at
 from asrcli.transport.http import HTTPClient
 
-__all__ = ["LIFETIME", "Uploads"]
+__all__ = ["CORRUPTED", "LIFETIME", "Uploads"]
+
+CORRUPTED = "UploadCorrupted"
+"""A code of our own: the store has other bytes than were sent, twice."""
 
 LIFETIME = timedelta(hours=48)
 _SPARE_SECONDS = 60.0
@@ -58,8 +62,17 @@ class Uploads:
     def store(self, audio: AudioFile, model: Model) -> Reference:
         """Upload a file for `model`; raises FileTooLargeError before the first byte is sent.
 
-        A policy that ended between its answer and its use is replaced once.
+        A policy that ended between its answer and its use is replaced once; what arrived otherwise
+        than it left is sent again, once.
         """
+        try:
+            return self._stored(audio, model)
+        except ServiceError as error:
+            if error.code != CORRUPTED:
+                raise
+        return self._stored(audio, model)
+
+    def _stored(self, audio: AudioFile, model: Model) -> Reference:
         policy = self._policy(model)
         try:
             return self._send(audio, policy)
@@ -76,11 +89,19 @@ class Uploads:
         fields = [*policy.fields, ("key", key), ("success_action_status", "200")]
         expires = self._now() + LIFETIME
         try:
-            self._store.post_file(policy.host, fields, part, keyless=True)
+            answer = self._store.post_file(policy.host, fields, part, keyless=True)
         except ServiceError as error:
             # Nobody else has this name: an earlier try came through, and its answer did not.
             if error.code != ALREADY_THERE:
                 raise
+        else:
+            if differs(answer.headers, audio.path):
+                raise ServiceError(
+                    "qwen",
+                    f"{audio.name} was corrupted on transfer",
+                    code=CORRUPTED,
+                    hint="Try again; if it goes on, something on the way changes what is sent.",
+                )
         return Reference("qwen", f"oss://{key}", expires)
 
     def _policy(self, model: Model, *, ended: _Policy | None = None) -> _Policy:

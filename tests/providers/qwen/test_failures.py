@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,12 +19,19 @@ from asrcli.errors import (
     ModelRefusedError,
     RateLimitedError,
     RefusedError,
+    RemoteError,
     Retry,
     RightsError,
     ServiceError,
     UnexpectedAnswerError,
 )
-from asrcli.providers.qwen.failures import failure, read_failure, read_store_failure
+from asrcli.providers.qwen.failures import (
+    RESULT_EXPIRED,
+    failure,
+    read_failure,
+    read_result_failure,
+    read_store_failure,
+)
 from asrcli.secret import Secret
 from asrcli.transport.http import Answer
 from tests.emulators.dashscope.hosts import KEY
@@ -292,3 +300,47 @@ def test_a_refusal_of_the_object_store_is_told_in_its_words() -> None:
         "qwen: the upload was refused: Invalid according to Policy: Policy Condition failed: "
         '["eq", "$x-oss-object-acl"] (AccessDenied, HTTP 403, request 6550A1B2C3)'
     )
+
+
+def store_answer(status: int, message: str, date: str) -> Answer:
+    xml = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+    return Answer(status, {"date": date}, xml.encode(), "oss.example", "qwen")
+
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("read", [read_store_failure, read_result_failure])
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("Mon, 02 Nov 2026 10:00:00 GMT", "; this computer's clock is 2 h 00 min ahead of the"),
+        ("Mon, 02 Nov 2026 12:20:00 GMT", "; this computer's clock is 20 min behind the"),
+        ("Mon, 02 Nov 2026 12:04:00 GMT", None),
+        ("Mon, 02 Nov 2026 12:00:00", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_a_clock_that_is_wrong_is_named_where_a_signature_is_refused(
+    read: Callable[..., RemoteError | None], date: str, told: str | None
+) -> None:
+    error = read(store_answer(403, "Policy expired.", date), now=lambda: NOON)
+
+    assert error is not None
+    assert "Policy expired." in error.message
+    assert ("clock" in error.message) is (told is not None)
+    assert told is None or told in error.message
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_result_that_is_not_there_any_longer_is_to_be_asked_for_again(status: int) -> None:
+    error = read_result_failure(store_answer(status, "Request has expired.", ""))
+
+    assert isinstance(error, RefusedError)
+    assert (error.code, error.http_status, error.retry) == (RESULT_EXPIRED, status, Retry.NEVER)
+
+
+@pytest.mark.parametrize("status", [400, 429, 500, 503])
+def test_any_other_status_of_a_result_is_left_to_the_transport(status: int) -> None:
+    assert read_result_failure(store_answer(status, "no", "")) is None

@@ -175,7 +175,7 @@ def test_a_model_of_another_kind_is_refused_before_anything_is_sent(
     provider: Qwen, service: DashScope, model: Model, audio: AudioFile
 ) -> None:
     with pytest.raises(UsageError, match="this version"):
-        provider.transcribe(audio, replace(model, api=API.JOB), Options())
+        provider.transcribe(audio, replace(model, api=API.TASK), Options())
 
     assert service.requests == []
 
