@@ -24,6 +24,7 @@ __all__ = [
     "KeyMissingError",
     "KeyRefusedError",
     "LanguageError",
+    "MicrophoneError",
     "MissingHelperError",
     "ModelRefusedError",
     "NetworkError",
@@ -373,13 +374,19 @@ class OutputExistsError(OutputError):
         self.path = path
 
 
-# --- 10, 13 and signals -----------------------------------------------------------------------
+# --- 10, 12, 13 and signals -------------------------------------------------------------------
 
 
 class TimeLimitError(RemoteError):
     """A time limit of ours was reached before the service was done."""
 
     exit_status = 10
+
+
+class MicrophoneError(_SentenceError):
+    """No microphone, or one that is busy, may not be used, or went away."""
+
+    exit_status = 12
 
 
 class MissingHelperError(_SentenceError):

@@ -172,12 +172,18 @@ def packets(source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]
 
 def frames(source: InputContainer, stream: AudioStream) -> Iterator[AudioFrame | None]:
     """All that can be decoded of a track; None in the place of a damaged packet."""
-    for packet in packets(source, stream):
-        made = decoded(stream, packet)
-        if made is None:
+    from av.error import FFmpegError
+
+    decode = stream.codec_context.decode
+    for packet in packets(source, stream):  # tens of thousands an hour: nothing is called in vain
+        try:
+            made = decode(packet)
+        except FFmpegError:
             yield None
         else:
-            yield from made
+            for frame in made:
+                if frame.samples:
+                    yield frame
     yield from decoded(stream, None) or ()
 
 

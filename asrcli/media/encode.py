@@ -72,10 +72,10 @@ class _Encoder:
 
 
 _ENCODERS = {
-    # At this setting "audio" is twice as fast as "voip" and was recognized at least as well,
-    # for a seventh more bytes.
+    # "audio" is twice as fast as "voip" and was recognized as well; at level 0 it needs two thirds
+    # of the time of level 3 and an eighth fewer bytes, with no more words misheard than in FLAC.
     Codec.OPUS: _Encoder(
-        "ogg", "libopus", "s16", 24_000, {"compression_level": "3", "application": "audio"}
+        "ogg", "libopus", "s16", 24_000, {"compression_level": "0", "application": "audio"}
     ),
     # LAME is twice as fast at 7, but was recognized clearly worse.
     Codec.MP3: _Encoder("mp3", "libmp3lame", "s16p", 32_000, {"compression_level": "5"}),
