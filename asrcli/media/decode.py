@@ -73,7 +73,6 @@ def read_clip(
 
 
 def _mono(sounds: Iterable[Sound], channel: int | None, name: str) -> Iterator[Sound]:
-    import numpy as np
 
     for sound in sounds:
         count = sound.samples.shape[1]
