@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from asrcli.core.memory import Memory
@@ -65,6 +65,10 @@ class Asker:
     memory: Memory
     _turns: _Turns = field(default_factory=_Turns)
 
+    def turn(self, key: str) -> AbstractContextManager[None]:
+        """One thread at a time for each key."""
+        return self._turns.take(key)
+
     def known(self, key: str) -> Transcript | None:
         """What was answered to this before, or None."""
         return self.memory.recall(key)
@@ -79,16 +83,19 @@ class Asker:
         digest: str,
         seconds: float,
         on_text: OnText | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Answered:
         """The answer to `key`, remembered or new; `make` gives what is sent, if it has to be.
 
-        `digest` says what the sound is, `seconds` how much of it there is. Raises an `AsrError`.
+        `digest` says what the sound is, `seconds` how much of it there is; `check` raises if that
+        is no longer true. Raises an `AsrError`.
         """
-        with self._turns.take(key):
+        with self.turn(key):
             if (known := self.memory.recall(key)) is not None:
                 return Answered(known, known=True)
             sent = make()
             found = self._sent(sent, model, options, digest, seconds, on_text)
+            check()
             if found.duration is None and seconds:
                 found = replace(found, duration=seconds)
             self.memory.keep(key, found, seconds=seconds)
@@ -105,9 +112,7 @@ class Asker:
     ) -> Transcript:
         def call(what: Sendable) -> Transcript:
             size = what.size if isinstance(what, AudioFile) else 0
-            with self.memory.sending(
-                model, host=self.provider.host, seconds=seconds, size=size, digest=digest
-            ):
+            with self._sending(model, seconds=seconds, size=size, digest=digest):
                 return self.provider.transcribe(what, model, options, on_text=on_text)
 
         if isinstance(sent, Reference) or not self.provider.stores_first(sent, model):
@@ -123,6 +128,15 @@ class Asker:
         reference, _ = self.stored(sent, model, digest)
         return call(reference)
 
+    def _sending(
+        self, model: Model, *, seconds: float, size: int, digest: str
+    ) -> AbstractContextManager[object]:
+        """Write down that sound leaves this computer, and how that ended."""
+        host = self.provider.host
+        if not host:
+            return nullcontext()
+        return self.memory.sending(model, host=host, seconds=seconds, size=size, digest=digest)
+
     # --- storage of the service -------------------------------------------------------------------
 
     def stored(self, audio: AudioFile, model: Model, digest: str) -> tuple[Reference, bool]:
@@ -132,13 +146,8 @@ class Asker:
             known = self.memory.recall_upload(key, spare=_SPARE_SECONDS)
             if known is not None:
                 return known, False
-            with self.memory.sending(
-                model,
-                host=self.provider.host,
-                seconds=0.0,  # the call that reads it counts them
-                size=audio.size,
-                digest=digest,
-            ):
+            # The call that reads it counts the seconds.
+            with self._sending(model, seconds=0.0, size=audio.size, digest=digest):
                 reference = self.provider.upload(audio, model)
             self.memory.keep_upload(key, reference)
             return reference, True
@@ -148,7 +157,7 @@ class Asker:
         self.memory.forget_upload(self._storage_key(audio, model))
 
     def _storage_key(self, audio: AudioFile, model: Model) -> str:
-        content = self.memory.digest_of(audio.path)
+        content = self.memory.identify(audio.path, cached=False).digest
         return self.memory.upload_key(content, model, self.provider.host)
 
 

@@ -1,0 +1,320 @@
+"""What is not asked for twice: answers by the sound they belong to, and the files made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asrcli.core.plan import cost_of
+from asrcli.errors import AsrError, FileUnreadableError
+from asrcli.providers.base import Job, Model, Options, Reference
+from asrcli.state.jobs import StoredJob
+from asrcli.state.store import Answer, Output, Store
+from asrcli.transcript import Segment, Timing, Transcript, Word
+
+__all__ = ["FileIdentity", "Memory", "Sums", "request_key"]
+
+_URL_DAY = "%Y-%m-%d"
+_UPLOAD_SECONDS = 86_400.0
+"""How long a file is taken to stay where the service does not say; a refusal is noticed anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """What a file held when it was read: its hash, and how to notice that it changed since."""
+
+    digest: str
+    size: int
+    modified: int
+    """Nanoseconds."""
+
+    def still(self, path: Path) -> bool:
+        """True if the file looks as it did."""
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.modified)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a run has sent; `cost` in US dollars, None if a price is not known."""
+
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    cost: float | None = 0.0
+
+
+def request_key(digest: str, model: Model, options: Options, **more: object) -> str:
+    """The identity of a request: the same sound, asked for in the same way, of the same model.
+
+    What is not set has no part in it, so that a new option leaves the old keys as they are.
+    """
+    asked = {name: value for name, value in asdict(options).items() if value or value is False}
+    for name in ("words", "emotion", "diarize"):
+        if not asked.get(name):
+            asked.pop(name, None)
+    extra = {name: value for name, value in more.items() if value is not None}
+    return _hash([digest, model.provider, model.id, asked, extra])
+
+
+def _hash(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class Memory:
+    """The state as a run sees it; without a store nothing is known, and nothing kept."""
+
+    store: Store | None = None
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """The name of this run."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sums: Sums = field(default_factory=Sums)
+
+    def close(self) -> None:
+        """Close the store."""
+        if self.store is not None:
+            self.store.close()
+
+    # --- what files hold --------------------------------------------------------------------------
+
+    def identify(self, path: Path, *, cached: bool = True) -> FileIdentity:
+        """The hash of a file; one that looks as it did is not read again if `cached`.
+
+        Raises FileUnreadableError if it is gone or changes meanwhile.
+        """
+        try:
+            with path.open("rb") as file:
+                before = os.fstat(file.fileno())
+                looks = (before.st_size, before.st_mtime_ns, before.st_ino)
+                store = self.store if cached else None
+                digest = store.digest(path, *looks) if store else None
+                if digest is None:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    after = os.fstat(file.fileno())
+                    if looks[:2] != (after.st_size, after.st_mtime_ns):
+                        raise FileUnreadableError(f"{path} changed while it was read")
+                    if store is not None:
+                        store.remember_digest(path, *looks, digest)
+        except OSError as error:
+            raise FileUnreadableError(f"cannot read {path}: {error.strerror}") from error
+        return FileIdentity(digest, before.st_size, before.st_mtime_ns)
+
+    def digest_of_reference(self, reference: Reference) -> str:
+        """What stands for a recording elsewhere: its place, and for a URL the day as well."""
+        if reference.provider is not None:
+            return _hash(["reference", reference.location])
+        # What a URL names may be another recording tomorrow.
+        return _hash(["url", reference.location, datetime.now(UTC).strftime(_URL_DAY)])
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def recall(self, key: str) -> Transcript | None:
+        """The transcript that was once answered, or None."""
+        answer = self.store.answer(key) if self.store else None
+        return None if answer is None else _read(answer.content)
+
+    def keep(self, key: str, transcript: Transcript, *, seconds: float) -> None:
+        """Store a transcript; it is on the disk when this returns."""
+        if self.store is not None:
+            answer = Answer(transcript.provider, transcript.model, seconds, asdict(transcript))
+            self.store.remember_answer(key, answer)
+
+    # --- what leaves this computer ----------------------------------------------------------------
+
+    @contextmanager
+    def sending(
+        self, model: Model, *, host: str, seconds: float, size: int, digest: str
+    ) -> Iterator[None]:
+        """Write down that sound leaves this computer, and how that ended."""
+        cost = cost_of(model, seconds)
+        with self._lock:
+            total = self._sums
+            both = None if cost is None or total.cost is None else total.cost + cost
+            self._sums = Sums(total.requests + 1, total.bytes + size, total.seconds + seconds, both)
+        if self.store is None:
+            yield
+            return
+        number = self.store.sending(
+            host=host,
+            provider=model.provider,
+            model=model.id,
+            seconds=seconds,
+            size=size,
+            digest=digest,
+            cost=cost,
+        )
+        try:
+            yield
+        except BaseException as error:
+            twice = isinstance(error, AsrError) and error.possible_duplicate
+            self.store.sent(number, "failed", possible_duplicate=twice)
+            raise
+        self.store.sent(number, "answered")
+
+    @property
+    def sums(self) -> Sums:
+        """What this run has sent so far."""
+        with self._lock:
+            return self._sums
+
+    # --- uploads ----------------------------------------------------------------------------------
+
+    def upload_key(self, digest: str, model: Model, host: str) -> str:
+        """The identity of a file at a service; at Qwen Cloud it belongs to one model."""
+        owner = model.id if model.provider == "qwen" else ""
+        return _hash(["upload", digest, model.provider, owner, host])
+
+    def recall_upload(self, key: str, *, spare: float) -> Reference | None:
+        """Where the file lies, if it stays for `spare` more seconds."""
+        known = self.store.upload(key, spare=spare) if self.store else None
+        if known is None:
+            return None
+        provider, location, expires = known
+        return Reference(provider, location, datetime.fromtimestamp(expires or 0.0, UTC))
+
+    def keep_upload(self, key: str, reference: Reference) -> None:
+        """Store where a file lies."""
+        if self.store is not None:
+            expires = reference.expires or datetime.now(UTC)
+            ends = expires.timestamp() + (0.0 if reference.expires else _UPLOAD_SECONDS)
+            self.store.remember_upload(key, reference.provider or "", reference.location, ends)
+
+    def forget_upload(self, key: str) -> None:
+        """It is no longer there."""
+        if self.store is not None:
+            self.store.forget_upload(key)
+
+    # --- hotwords ---------------------------------------------------------------------------------
+
+    def recall_vocabulary(self, key: str) -> str | None:
+        """The id of a list of hotwords that was made before."""
+        return self.store.vocabulary(key) if self.store else None
+
+    def keep_vocabulary(self, key: str, id: str) -> None:  # noqa: A002 - as the field
+        """Store the id of a list of hotwords."""
+        if self.store is not None:
+            self.store.remember_vocabulary(key, id)
+
+    # --- jobs -------------------------------------------------------------------------------------
+
+    def job(self, key: str) -> StoredJob | None:
+        """The job for what is asked, or None."""
+        return self.store.jobs.find(key) if self.store else None
+
+    def job_ids(self) -> set[str]:
+        """The ids of all jobs that are known here."""
+        return self.store.jobs.ids() if self.store else set()
+
+    def intend_job(
+        self,
+        key: str,
+        model: Model,
+        *,
+        host: str,
+        name: str,
+        location: str,
+        options: Options,
+        seconds: float,
+    ) -> None:
+        """Write down that a job is about to be submitted."""
+        if self.store is not None:
+            asked = {k: v for k, v in asdict(options).items() if v}
+            self.store.jobs.intend(
+                key,
+                provider=model.provider,
+                model=model.id,
+                host=host,
+                name=name.encode("utf-8", "replace").decode(),
+                location=location,
+                options=json.dumps(asked, sort_keys=True),
+                seconds=seconds,
+                owner=self.owner,
+            )
+
+    def submitted_job(self, key: str, job: Job, *, possible_duplicate: bool = False) -> None:
+        """Write down what the service calls it."""
+        if self.store is not None:
+            self.store.jobs.submitted(
+                key,
+                job.id,
+                job.host,
+                unproven=job.unproven,
+                possible_duplicate=possible_duplicate,
+            )
+
+    def update_job(self, key: str, state: str, error: AsrError | None = None) -> None:
+        """Write down how far it is, and why it failed."""
+        if self.store is not None:
+            code, message = (error.code, str(error)) if error else (None, None)
+            self.store.jobs.update(key, str(state), code=code, message=message)
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def is_ours(self, path: Path) -> bool:
+        """True if a run wrote this file."""
+        return self.store is not None and self.store.output(path) is not None
+
+    def is_finished(self, path: Path, source: str, options: str) -> bool:
+        """True if the file is there, and was made of the same, in the same way."""
+        known = self.store.output(path) if self.store else None
+        return (
+            known is not None
+            and path.is_file()
+            and (known.source, known.options) == (source, options)
+        )
+
+    def was_edited(self, path: Path) -> bool:
+        """True if somebody changed the file since a run wrote it."""
+        known = self.store.output(path) if self.store else None
+        return known is not None and path.is_file() and _file_digest(path) != known.digest
+
+    def finished(self, path: Path, source: str, options: str) -> None:
+        """The file was written."""
+        if self.store is not None and path.is_file():
+            self.store.remember_output(path, Output(source, options, _file_digest(path)))
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # it cannot be read: it is not what was written
+        return ""
+
+
+# --- transcripts as plain JSON ----------------------------------------------------------------
+
+
+def _read(content: Mapping[str, Any]) -> Transcript:
+    found = _known(Transcript, content)
+    found["segments"] = tuple(_segment(item) for item in content["segments"])
+    for name in ("request_ids", "warnings"):
+        found[name] = tuple(content.get(name, ()))
+    return Transcript(**found)
+
+
+def _segment(item: Mapping[str, Any]) -> Segment:
+    found = _known(Segment, item)
+    found["timing"] = Timing(item["timing"])
+    found["words"] = tuple(Word(**_known(Word, word)) for word in item["words"])
+    return Segment(**found)
+
+
+def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What this version knows of a value that another one may have written."""
+    names = {entry.name for entry in fields(kind)}
+    return {name: value for name, value in content.items() if name in names}

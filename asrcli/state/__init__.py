@@ -1,0 +1,1 @@
+"""What outlives a run: answers, uploads, jobs, results, and what was sent, in one database."""
