@@ -24,6 +24,7 @@ __all__ = [
     "KeyMissingError",
     "KeyRefusedError",
     "LanguageError",
+    "LockedError",
     "MicrophoneError",
     "MissingHelperError",
     "ModelRefusedError",
@@ -374,7 +375,7 @@ class OutputExistsError(OutputError):
         self.path = path
 
 
-# --- 10, 12, 13 and signals -------------------------------------------------------------------
+# --- 10, 11, 12, 13 and signals -----------------------------------------------------------------
 
 
 class TimeLimitError(RemoteError):
@@ -387,6 +388,13 @@ class MicrophoneError(_SentenceError):
     """No microphone, or one that is busy, may not be used, or went away."""
 
     exit_status = 12
+
+
+class LockedError(_SentenceError):
+    """Another run is at work on the same file."""
+
+    exit_status = 11
+    hint = "Wait for it to end, or write elsewhere."
 
 
 class MissingHelperError(_SentenceError):

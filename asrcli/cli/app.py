@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from asrcli import __version__
 from asrcli.cli import session
+from asrcli.cli.hotwords import hotwords
 from asrcli.cli.models import models
 from asrcli.cli.transcribe import transcribe
 from asrcli.cli.upload import upload
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.command()(transcribe)
 app.command()(upload)
 app.command()(models)
+app.add_typer(hotwords)
 
 
 def _show_version(wanted: bool) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "RPM",
     "BaseURL",
     "CABundle",
+    "Cache",
     "Color",
     "Debug",
     "InsecureHTTP",
@@ -25,6 +26,7 @@ __all__ = [
     "Quiet",
     "Region",
     "Retries",
+    "StatePath",
     "Timeout",
     "Verbose",
     "option",
@@ -105,6 +107,16 @@ RPM = Annotated[
         callback=_finite,
         panel=SENDING,
         help="Requests per minute, evenly spaced.",
+    ),
+]
+StatePath = Annotated[
+    Path | None,
+    option("--state", metavar="PATH", panel=SENDING, help="Another database of what was answered."),
+]
+Cache = Annotated[
+    bool,
+    option(
+        "--cache/--no-cache", panel=SENDING, help="Remember answers, and never pay for one twice."
     ),
 ]
 Quiet = Annotated[bool, option("--quiet", "-q", panel=SHOWING, help="Only errors on stderr.")]

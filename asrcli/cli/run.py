@@ -2,89 +2,118 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from asrcli.cli.choosing import known_provider, nearest
+from asrcli.cli.asked import TIMED, Request, provider_for, taken_as
+from asrcli.cli.choosing import nearest
+from asrcli.cli.planning import check_cost, show_plan
+from asrcli.cli.results import Results, Tally
 from asrcli.cli.session import Session, require_stdout, stdin, stdin_is_terminal
+from asrcli.core.asking import Asker
 from asrcli.core.batch import Done, exit_status, run
-from asrcli.core.inputs import Filter, Input, expand
+from asrcli.core.choosing import Chooser
+from asrcli.core.inputs import Filter, Input, expand, in_shard
+from asrcli.core.jobs import Detached
+from asrcli.core.memory import Memory
+from asrcli.core.opening import Opener
 from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_inputs
+from asrcli.core.pieced import Piecer
 from asrcli.core.prepare import Changes
-from asrcli.core.recognize import Recognized, Recognizer
-from asrcli.core.select import Choice, Need, choose, explain
-from asrcli.errors import AsrError, ConfigurationError, FeatureError, UsageError
+from asrcli.core.recognize import Recognized, Recognizer, Watcher
+from asrcli.core.select import Choice, Need, explain
+from asrcli.errors import AsrError, OutputError, UsageError
 from asrcli.output import records, writers
 from asrcli.output.cues import CueShape
-from asrcli.output.files import check_target, sweep, write_atomically
-from asrcli.output.sanitize import for_json
-from asrcli.providers.base import Feature, Model, Options
-from asrcli.providers.catalogue import models
+from asrcli.output.files import check_target, sweep
+from asrcli.output.progress import Item
+from asrcli.providers.base import API
 from asrcli.providers.registry import can_run
 from asrcli.settings import PROVIDERS
-from asrcli.transcript import Transcript
 
-__all__ = ["Request", "Run", "read_prompt"]
+__all__ = ["Run", "Wanted"]
 
-_TIMED = frozenset({"srt", "vtt", "tsv"})
-"""Formats that make no sense without times."""
-_PROMPT_BYTES = 200_000
+_MOST_JOBS = 64
+"""Jobs of a service that are waited for at once; its requests are limited apart from that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of the recognizer, in the user's own words."""
+class Wanted:
+    """What a run is to do with its inputs and results."""
 
-    model: str
-    provider: str | None
-    language: str | None
-    itn: bool | None
-    emotion: bool
-    words: bool
-    prompt: str | None
+    output: str | None = None
+    formats: Sequence[str] = ()
+    shape: CueShape = field(default_factory=CueShape)
+    changes: Changes = field(default_factory=Changes)
+    track: int = 0
+    apart: bool = False
+    """Each channel by itself."""
+    overwrite: bool = False
+    headings: bool = True
+    fail_fast: bool = False
+    ordered: bool = True
+    allow_partial: bool = False
+    shard: tuple[int, int] = (1, 1)
+    dry_run: bool = False
+    max_cost: float | None = None
+    detach: bool = False
 
-    def features(self, formats: Sequence[str]) -> frozenset[Feature]:
-        """What a model must be able to do to serve this."""
-        wanted = {
-            Feature.EMOTION: self.emotion,
-            Feature.WORDS: self.words,
-            Feature.PROMPT: bool(self.prompt),
-            Feature.TIMES: bool(_TIMED & set(formats)),
-        }
-        return frozenset(feature for feature, asked in wanted.items() if asked)
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    found: Input
+    targets: Sequence[Target]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one input came to; neither a transcript nor a job if it was skipped."""
+
+    recognized: Recognized | None = None
+    detached: Detached | None = None
+    skipped: str = ""
+    elapsed: float = 0.0
 
 
 class Run:
     """A run over some inputs; `__call__` gives its exit status."""
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        output: str | None,
-        formats: Sequence[str],
-        overwrite: bool,
-        headings: bool,
-        shape: CueShape,
-        fail_fast: bool,
-    ) -> None:
+    def __init__(self, session: Session, wanted: Wanted, request: Request) -> None:
         self._session = session
         self._console = session.console
-        self._output = output
-        self._formats = [_known_format(name) for name in formats]
-        self._overwrite = overwrite
-        self._headings = headings
-        self._shape = shape
-        self._fail_fast = fail_fast
+        self._wanted = wanted
+        self._request = request
+        self._formats = [_known_format(name) for name in wanted.formats]
 
-    def __call__(
-        self, names: Iterable[str], which: Filter, request: Request, changes: Changes, track: int
-    ) -> int:
+    def __call__(self, names: Iterable[str], which: Filter) -> int:
         """Transcribe everything that is named; errors that concern all inputs are raised."""
+        inputs = self._inputs(names, which)
+        if not inputs:
+            self._console.note("no input is in this shard")
+            return 0
+        destination = self._destination(inputs)
+        chooser = self._chooser(inputs, destination)
+        first = chooser(None)
+        targets = self._targets(destination, inputs)
+        memory = self._session.memory()
+        recognizer = self._recognizer(chooser, first, destination, memory)
+        if self._wanted.dry_run:
+            return show_plan(self._session, recognizer, inputs, destination)
+        if self._wanted.max_cost is not None:
+            check_cost(self._session, recognizer, inputs, self._wanted.max_cost)
+        self._refuse_existing(targets, memory)
+        work = _Work(self._session, self._wanted, memory, recognizer, destination)
+        work.fingerprint = self._fingerprint(first)
+        items = [_Item(i, t) for i, t in zip(inputs, targets, strict=True)]
+        return work(items, workers=self._workers(first))
+
+    # --- before anything is sent --------------------------------------------------------------
+
+    def _inputs(self, names: Iterable[str], which: Filter) -> list[Input]:
         inputs = list(expand(names, which))
         if not inputs:
             raise UsageError("nothing to transcribe", hint="Name a file, a folder, or - for stdin.")
@@ -93,281 +122,308 @@ class Run:
                 "standard input is a terminal, and nothing comes from it",
                 hint="Pipe a recording into it, or name a file.",
             )
-        destination = self._destination(inputs)
-        choice = self._choose(request, inputs, destination)
-        targets = self._targets(destination, inputs)
-        recognizer = self._recognizer(choice, request, changes, track)
-        return self._work(inputs, targets, recognizer, destination)
-
-    # --- before anything is sent --------------------------------------------------------------
+        number, count = self._wanted.shard
+        return inputs if count == 1 else [i for i in inputs if in_shard(i, number, count)]
 
     def _destination(self, inputs: Sequence[Input]) -> Destination:
-        by_suffix = None
-        if self._output and self._output != "-":
-            by_suffix = writers.format_of(Path(self._output).suffix)
+        by_suffix, output = None, self._wanted.output
+        if output and output != "-":
+            by_suffix = writers.format_of(Path(output).suffix)
+        several = len(inputs) > 1 or self._wanted.shard[1] > 1
         destination = Destination.choose(
-            self._output, self._formats, several=len(inputs) > 1, by_suffix=by_suffix
+            output, self._formats, several=several, by_suffix=by_suffix
         )
         if destination.to_stdout:
             require_stdout()
         return destination
 
-    def _choose(
-        self, request: Request, inputs: Sequence[Input], destination: Destination
-    ) -> Choice:
-        provider = known_provider(request.provider) or _provider_of(inputs)
-        if self._session.network.base_url and provider is None:
+    def _chooser(self, inputs: Sequence[Input], destination: Destination) -> Chooser:
+        request = self._request
+        provider = provider_for(request, inputs)
+        network, settings = self._session.network, self._session.settings
+        if network.base_url and provider is None:
             raise UsageError("--base-url needs to know whose it is", hint="Add -p NAME.")
-        settings = self._session.settings
-        choice = choose(
-            Need(
-                model=request.model,
-                provider=provider,
-                language=request.language,
-                features=request.features(destination.formats) | _taken_as(inputs),
-                itn=request.itn,
-            ),
-            usable={name: settings.usable(name) for name in PROVIDERS},
-            can_run=can_run,
+        need = Need(
+            model=request.model,
+            provider=provider,
+            language=request.language,
+            features=request.features(destination.formats) | taken_as(inputs),
+            itn=request.itn,
         )
-        self._refuse_untimed(choice.model, destination)
+        usable = {name: settings.usable(name) for name in PROVIDERS}
+        return Chooser(need, usable, can_run, self._tell_choice)
+
+    def _tell_choice(self, choice: Choice) -> None:
+        network = self._session.network
+        if choice.model.provider == "local" and network.base_url:
+            raise UsageError("local has no base URL")
+        if network.region and choice.model.provider != "qwen":
+            raise UsageError(f"{choice.model.provider} has no regions", hint="Leave out --region.")
         self._console.detail(explain(choice))
         for warning in choice.warnings:
             self._console.note(warning)
-        return choice
-
-    def _refuse_untimed(self, model: Model, destination: Destination) -> None:
-        timed = _TIMED.intersection(destination.formats)
-        if timed and Feature.TIMES not in model.features:
-            instead = [m.id for m in models() if Feature.TIMES in m.features and can_run(m)]
-            raise FeatureError(f"{min(timed)}: it gives no times", model.id, instead)
 
     def _targets(self, destination: Destination, inputs: Sequence[Input]) -> list[list[Target]]:
         suffixes = {name: writers.suffix_of(name) for name in writers.FORMATS}
         targets = destination.targets(inputs, suffixes)
         flat = [target for each in targets for target in each]
         refuse_inputs(flat, inputs)
-        for target in flat:
-            check_target(target.path, overwrite=self._overwrite)
-        prepare_folders(flat)
-        for folder in dict.fromkeys(target.path.parent for target in flat):
-            sweep(folder, now=time.time())
+        if not self._wanted.dry_run:
+            prepare_folders(flat)
+            for folder in dict.fromkeys(target.path.parent for target in flat):
+                sweep(folder, now=time.time())
         return targets
 
+    def _refuse_existing(self, targets: Sequence[Sequence[Target]], memory: Memory) -> None:
+        """Raise for what stands in the way: all but results of earlier runs."""
+        for target in (target for each in targets for target in each):
+            ours = os.path.lexists(target.path) and memory.is_ours(target.path)
+            check_target(target.path, overwrite=self._wanted.overwrite or ours)
+
     def _recognizer(
-        self, choice: Choice, request: Request, changes: Changes, track: int
+        self, chooser: Chooser, first: Choice, destination: Destination, memory: Memory
     ) -> Recognizer:
-        if choice.model.provider == "local" and self._session.network.base_url:
-            raise UsageError("local has no base URL")
-        options = Options(
-            language=choice.language,
-            itn=request.itn,
-            prompt=request.prompt,
-            words=request.words,
-            emotion=request.emotion,
-        )
+        session, wanted = self._session, self._wanted
+        provider = session.provider(first.model.provider)
+        asker = Asker(provider, memory)
         return Recognizer(
-            choice=choice,
-            provider=self._session.provider(choice.model.provider),
-            options=options,
-            changes=changes,
-            folder=self._session.folder,
-            track=track,
-            stdin=stdin(),
+            choose=chooser,
+            options_for=session.options(self._request, memory, send=not wanted.dry_run),
+            asker=asker,
+            memory=memory,
+            opener=Opener(
+                session.folder,
+                session.fetch,
+                track=wanted.track,
+                stdin=stdin(),
+                detail=self._console.detail,
+            ),
+            piecer=Piecer(
+                asker,
+                session.folder,
+                calls=session.network.calls,
+                decoders=session.decoders(),
+                stop=session.stop.is_set,
+            ),
+            jobs=session.jobs(asker, memory, detach=wanted.detach),
+            folder=session.folder,
+            decoders=session.decoders(),
+            changes=wanted.changes,
+            timed=bool(TIMED.intersection(destination.formats)),
+            apart=wanted.apart,
+            allow_partial=wanted.allow_partial,
             detail=self._console.detail,
         )
 
-    # --- the work -----------------------------------------------------------------------------
+    def _workers(self, choice: Choice) -> int:
+        if choice.model.api in {API.JOB, API.JOB_LIST}:
+            return max(_MOST_JOBS, self._session.network.calls)
+        return self._session.network.calls
 
-    def _work(
+    def _fingerprint(self, first: Choice) -> Callable[[str], str]:
+        wanted, request = self._wanted, self._request
+
+        def of(kind: str) -> str:
+            return request.fingerprint(
+                format=kind,
+                model=first.model.id,
+                provider=first.model.provider,
+                shape=wanted.shape,
+                changes=wanted.changes,
+                track=wanted.track,
+                apart=wanted.apart,
+            )
+
+        return of
+
+
+class _Work:
+    """The work itself: inputs on several threads, results in the order of the inputs."""
+
+    def __init__(
         self,
-        inputs: Sequence[Input],
-        targets: Sequence[Sequence[Target]],
+        session: Session,
+        wanted: Wanted,
+        memory: Memory,
         recognizer: Recognizer,
         destination: Destination,
-    ) -> int:
-        began = time.monotonic()
-        several = len(inputs) > 1
-        tally = _Tally()
-        with self._console.progress(len(inputs)) as progress:
+    ) -> None:
+        self._session = session
+        self._console = session.console
+        self._wanted = wanted
+        self._memory = memory
+        self._recognizer = recognizer
+        self._destination = destination
+        self.fingerprint: Callable[[str], str] = str
 
-            def work(item: _Pair) -> _Worked:
-                shown = progress.begin(item[0].name)
-                started = time.monotonic()
+    def __call__(self, items: Sequence[_Item], *, workers: int) -> int:
+        """Do all of it; gives the exit status."""
+        began = time.monotonic()
+        several = len(items) > 1
+        wanted = self._wanted
+        self._results = Results(
+            self._console, self._destination, wanted.shape, several, wanted.headings
+        )
+        tally = Tally()
+        with self._console.progress(len(items)) as progress:
+
+            def work(item: _Item) -> _Outcome:
+                shown = progress.begin(item.found.name)
                 try:
-                    on_text = shown.partial if self._partials(several=several) else None
-                    found = recognizer.recognize(item[0], on_text=on_text)
+                    outcome = self._one(item, shown, several=several)
+                except AsrError as error:
+                    shown.end(failed=True, cancelled=error.code == "cancelled", error=str(error))
+                    raise
                 except BaseException:
                     shown.end(failed=True)
                     raise
-                shown.end()
-                return found, time.monotonic() - started
+                shown.end(skipped=bool(outcome.skipped))
+                return outcome
 
             for done in run(
-                list(zip(inputs, targets, strict=True)),
+                items,
                 work,
-                workers=self._session.network.calls,
+                workers=workers,
                 stop=self._session.stop,
-                fail_fast=self._fail_fast,
+                fail_fast=wanted.fail_fast,
+                ordered=wanted.ordered,
             ):
-                self._finish(done, destination, tally, several=several)
-        status = exit_status(tally.statuses, several=several)
-        left = len(inputs) - len(tally.words)
-        if left:
-            self._console.warning(f"{left} of {len(inputs)} inputs were not begun")
-        self._console.summary(
-            records.summary_record(
-                tally.words,
-                total=len(inputs),
-                exit_status=status,
-                elapsed=time.monotonic() - began,
-                duration=tally.seconds,
-                billed_seconds=tally.billed,
+                self._finish(done, tally)
+        return self._summed_up(tally, len(items), time.monotonic() - began)
+
+    # --- one input, on its thread -------------------------------------------------------------
+
+    def _one(self, item: _Item, shown: Item, *, several: bool) -> _Outcome:
+        started = time.monotonic()
+        with self._locked(item.targets):
+            if reason := self._finished(item):
+                return _Outcome(skipped=reason)
+            watcher = Watcher(
+                on_text=shown.partial if self._partials(several=several) else None,
+                on_length=shown.expect,
+                on_part=lambda seconds, known: shown.advance(seconds, free=known),
+                on_status=shown.status,
             )
+            try:
+                recognized = self._recognizer.recognize(item.found, watcher)
+            except Detached as job:
+                return _Outcome(detached=job)
+            elapsed = time.monotonic() - started
+            self._write(item, recognized, elapsed)
+            return _Outcome(recognized, elapsed=elapsed)
+
+    @contextlib.contextmanager
+    def _locked(self, targets: Sequence[Target]) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for target in targets:
+                stack.enter_context(self._session.lock(target.path))
+            yield
+
+    def _finished(self, item: _Item) -> str:
+        """Why there is nothing to do, or an empty text."""
+        if not item.targets or self._wanted.overwrite:
+            return ""
+        if not all(os.path.lexists(target.path) for target in item.targets):
+            return ""
+        source = self._source(item.found)
+        whole = source is not None and all(
+            self._memory.is_finished(t.path, source, self.fingerprint(t.format))
+            for t in item.targets
         )
-        return status
+        if not whole:
+            return ""
+        edited = [t.path for t in item.targets if self._memory.was_edited(t.path)]
+        if edited:
+            return f"{edited[0]} was changed since asrcli wrote it"
+        return "its results are there"
+
+    def _source(self, found: Input) -> str | None:
+        """The identity of an input; None if it has to be read first."""
+        if found.reference is not None and found.reference.provider is not None:
+            return self._memory.digest_of_reference(found.reference)
+        if found.path is None or not found.path.is_file():
+            return None
+        return self._memory.identify(found.path).digest
+
+    def _write(self, item: _Item, recognized: Recognized, elapsed: float) -> None:
+        source = self._source(item.found) if recognized.error is None else None
+        for target in item.targets:
+            replace = self._wanted.overwrite
+            if not replace and self._memory.is_ours(target.path):
+                if self._memory.was_edited(target.path):
+                    raise OutputError(
+                        f"{target.path} was changed since asrcli wrote it",
+                        hint="--overwrite replaces it.",
+                    )
+                replace = True
+            try:
+                self._results.write(item.found, target, recognized, elapsed, replace=replace)
+            except OutputError:
+                self._session.stop.set()  # the next one would fare no better, and cost as much
+                raise
+            if recognized.error is None:
+                kind = self.fingerprint(target.format)
+                self._memory.finished(target.path, source or "", kind)
 
     def _partials(self, *, several: bool) -> bool:
         """Text that is still coming is asked for only where somebody sees it."""
         return self._console.stderr_is_terminal and not several
 
-    def _finish(
-        self,
-        done: Done[_Pair, _Worked],
-        destination: Destination,
-        tally: _Tally,
-        *,
-        several: bool,
-    ) -> None:
-        found, targets = done.item
-        error = done.error
-        if error is None and done.result is not None:
+    # --- results, in order --------------------------------------------------------------------
+
+    def _finish(self, done: Done[_Item, _Outcome], tally: Tally) -> None:
+        found, outcome, error = done.item.found, done.result, done.error
+        if outcome is not None:
             try:
-                self._write(found, targets, *done.result, destination, tally, several=several)
+                self._show(found, outcome, tally)
             except AsrError as failure:
                 self._session.stop.set()
                 error = failure
             else:
-                tally.succeeded(done.result[0].transcript)
                 return
         if error is None or error.code == "cancelled":
             tally.statuses.append(3)  # not begun, because another one stopped the run
             return
-        tally.failed(error)
-        if destination.to_stdout and destination.formats[0] == "jsonl":
-            self._console.write_data([f"{for_json(records.failure_record(found.name, error))}\n"])
-        self._console.error(error, name=found.name if several else None)
+        tally.failed(found.name, error)
+        self._results.show_failed(found, error)
 
-    def _write(
-        self,
-        found: Input,
-        targets: Sequence[Target],
-        recognized: Recognized,
-        elapsed: float,
-        destination: Destination,
-        tally: _Tally,
-        *,
-        several: bool,
-    ) -> None:
-        transcript = recognized.transcript
-        for warning in transcript.warnings:
-            self._console.warning(f"{found.name}: {warning}")
-        fields = _fields(recognized, elapsed)
+    def _show(self, found: Input, outcome: _Outcome, tally: Tally) -> None:
+        if outcome.recognized is not None:
+            self._results.show(found, outcome.recognized, outcome.elapsed)
+            if outcome.recognized.error is not None:
+                self._console.error(outcome.recognized.error, name=found.name)
+            tally.succeeded(outcome.recognized)
+        elif outcome.detached is not None:
+            self._results.show_detached(found, outcome.detached.job)
+            tally.detached()
+        else:
+            self._results.show_skipped(found, outcome.skipped)
+            tally.skipped()
 
-        def render(kind: str) -> Iterator[str]:
-            return writers.render(
-                kind, transcript, name=found.name, shape=self._shape, extra=fields
+    def _summed_up(self, tally: Tally, total: int, elapsed: float) -> int:
+        status = exit_status(tally.statuses, several=total > 1)
+        left = total - len(tally.words)
+        if left:
+            self._console.warning(f"{left} of {total} inputs were not begun")
+        sums = self._memory.sums
+        self._console.summary(
+            records.summary_record(
+                tally.words,
+                total=total,
+                exit_status=status,
+                elapsed=elapsed,
+                duration=tally.seconds,
+                billed_seconds=tally.billed,
+                requests=sums.requests,
+                bytes_sent=sums.bytes,
+                cost=sums.cost,
+                reused_seconds=tally.known_seconds,
             )
-
-        for target in targets:
-            write_atomically(target.path, render(target.format), overwrite=self._overwrite)
-        if destination.to_stdout:
-            kind = destination.formats[0]
-            if several and self._headings and kind != "jsonl":
-                self._console.write_data([writers.heading(found.name, first=tally.first)])
-            tally.first = False
-            self._console.write_data(render(kind))
-        self._console.done(
-            found.name, model=transcript.model, duration=transcript.duration, elapsed=elapsed
         )
-
-
-_Pair = tuple[Input, Sequence[Target]]
-_Worked = tuple[Recognized, float]
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What became of the inputs so far."""
-
-    statuses: list[int] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    billed: float | None = None
-    first: bool = True
-    """True until something was printed."""
-
-    def succeeded(self, transcript: Transcript) -> None:
-        self.statuses.append(0)
-        self.words.append("ok")
-        self.seconds += transcript.duration or 0.0
-        if transcript.billed_seconds is not None:
-            self.billed = (self.billed or 0.0) + transcript.billed_seconds
-
-    def failed(self, error: AsrError) -> None:
-        self.statuses.append(error.exit_status)
-        self.words.append("failed")
-
-
-def _fields(recognized: Recognized, elapsed: float) -> Mapping[str, Any]:
-    fields: dict[str, Any] = {"elapsed": elapsed}
-    if (audio := recognized.audio) is not None:
-        fields["source"] = {
-            "bytes": audio.size,
-            "duration": round(audio.duration, 3),
-            "container": audio.container,
-            "codec": audio.codec,
-            "channels": audio.channels,
-            "sample_rate": audio.sample_rate,
-            "track": audio.track,
-            "tracks": audio.tracks,
-        }
-    return fields
+        return status
 
 
 def _known_format(name: str) -> str:
     if name not in writers.FORMATS:
         raise UsageError(f"there is no format {name!r}", hint=nearest(name, writers.FORMATS))
     return name
-
-
-def _taken_as(inputs: Sequence[Input]) -> frozenset[Feature]:
-    """What a model has to take besides files."""
-    references = [i.reference for i in inputs if i.reference is not None]
-    return frozenset(Feature.UPLOAD if r.provider else Feature.URL for r in references)
-
-
-def _provider_of(inputs: Sequence[Input]) -> str | None:
-    names = {i.reference.provider for i in inputs if i.reference and i.reference.provider}
-    if len(names) > 1:
-        raise UsageError("references of several providers cannot go to one", hint="Run twice.")
-    return next(iter(names), None)
-
-
-def read_prompt(text: str | None) -> str | None:
-    """The prompt itself, from the file that `@FILE` names where it does."""
-    if text is None or not text.startswith("@"):
-        return text
-    name = text[1:]
-    if not os.path.isfile(name):
-        raise ConfigurationError(f"there is no file {name!r} to read the prompt from")
-    try:
-        with open(name, "rb") as file:  # noqa: PTH123
-            content = file.read(_PROMPT_BYTES + 1)
-        if len(content) > _PROMPT_BYTES:
-            raise ConfigurationError(f"the prompt {name} is longer than {_PROMPT_BYTES:,} bytes")
-        return content.decode("utf-8-sig").strip()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the prompt {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the prompt {name} is no text in UTF-8") from error

@@ -18,8 +18,21 @@ from asrcli.output.console import Console
 from asrcli.settings import Settings
 
 if TYPE_CHECKING:
-    from asrcli.providers.base import Provider
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from asrcli.cli.asked import Request
+    from asrcli.core.asking import Asker
+    from asrcli.core.decoding import Decoders
+    from asrcli.core.jobs import JobRunner
+    from asrcli.core.memory import Memory
+    from asrcli.core.select import Choice
+    from asrcli.providers.base import Options, Provider
+    from asrcli.providers.qwen.vocabularies import Vocabularies
+    from asrcli.state.locks import OutputLocks
+    from asrcli.state.store import Store
     from asrcli.transport.connection import Connection
+    from asrcli.transport.fetch import Download, Fetcher
     from asrcli.transport.retry import Retrier
 
 __all__ = ["Network", "Session", "console", "open_console"]
@@ -100,6 +113,12 @@ class Network:
     retries: int = 4
     rpm: float | None = None
     calls: int = 4
+    job_timeout: float = 46_800.0
+    """Seconds that a job is waited for."""
+    state: Path | None = None
+    """The database of answers; None for the usual place."""
+    remember: bool = True
+    """False keeps nothing, and takes nothing from what was kept."""
 
 
 @dataclass(slots=True)
@@ -112,6 +131,10 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     _providers: dict[str, Provider] = field(default_factory=dict)
     _folder: Path | None = None
+    _memory: Memory | None = None
+    _locks: OutputLocks | None = None
+    _fetcher: Fetcher | None = None
+    _decoders: Decoders | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -132,6 +155,8 @@ class Session:
         for provider in self._providers.values():
             with contextlib.suppress(Exception):
                 provider.close()
+        if self._decoders is not None:
+            self._decoders.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -151,6 +176,118 @@ class Session:
                 name, self.settings, self._connection(), retrier=self._retrier, wait=self._wait
             )
         return self._providers[name]
+
+    def decoders(self) -> Decoders:
+        """The processes that decode; none is started before it is needed."""
+        from asrcli.core.decoding import open_decoders
+
+        with self._lock:
+            if self._decoders is None:
+                self._decoders = open_decoders()
+        return self._decoders
+
+    # --- what is kept ---------------------------------------------------------------------------
+
+    def memory(self) -> Memory:
+        """What earlier runs were answered; empty with `--no-cache`."""
+        from asrcli.core.memory import Memory
+
+        if self._memory is None:
+            self._memory = Memory(self._store())
+        return self._memory
+
+    def _store(self) -> Store | None:
+        from asrcli.errors import ConfigurationError
+        from asrcli.state.store import Store, default_path
+
+        if not self.network.remember:
+            return None
+        named = self.network.state
+        try:
+            return Store(named or default_path(os.environ), warn=self.console.warning)
+        except (OutputError, ConfigurationError) as error:
+            # Without a home there is no state, and the work can be done all the same.
+            if named is not None or error.exit_status == 2:
+                raise
+            self.console.warning(f"{error}: nothing is remembered")
+            return None
+
+    def lock(self, path: Path) -> AbstractContextManager[object]:
+        """The lock of one result file; raises LockedError while another run has it."""
+        from asrcli.state.locks import OutputLocks
+        from asrcli.state.store import default_path
+
+        with self._lock:
+            if self._locks is None:
+                state = self.network.state or default_path(os.environ)
+                self._locks = OutputLocks(state.parent / "locks", warn=self.console.warning)
+        return self._locks.hold(path)
+
+    # --- the way to a service -------------------------------------------------------------------
+
+    def fetch(self, url: str, target: Path) -> Download:
+        """Write what a URL names into a file, without any key; raises an `AsrError`."""
+        from asrcli.core.opening import MOST_FETCHED
+        from asrcli.transport.fetch import Fetcher
+
+        with self._lock:
+            if self._fetcher is None:
+                self._fetcher = Fetcher(
+                    "web",
+                    self._connection(),
+                    retrier=self._retrier(),
+                    private=self.network.insecure_http,
+                )
+        return self._fetcher.download(url, target, most_bytes=MOST_FETCHED)
+
+    def options(
+        self, request: Request, memory: Memory, *, send: bool
+    ) -> Callable[[Choice], Options]:
+        """What each model is asked for; with `send`, the list of hotwords that it needs is made."""
+        from asrcli.core.hotwords import apply_hotwords, plan_hotwords
+
+        made: dict[str, Options] = {}
+        lock = threading.Lock()
+
+        def options_for(choice: Choice) -> Options:
+            with lock:
+                if choice.model.id not in made:
+                    options = request.options(choice)
+                    plan = plan_hotwords(request.hotwords, choice.model, options)
+                    warnings = plan.warnings
+                    if send:
+                        options, more = apply_hotwords(
+                            plan,
+                            options,
+                            service=self._vocabularies,
+                            recall=memory.recall_vocabulary,
+                            keep=memory.keep_vocabulary,
+                        )
+                        warnings += more
+                    for warning in warnings:
+                        self.console.warning(warning)
+                    made[choice.model.id] = options
+                return made[choice.model.id]
+
+        return options_for
+
+    def _vocabularies(self) -> Vocabularies:
+        from asrcli.providers.qwen.vocabularies import Vocabularies
+
+        return Vocabularies.open(self.settings, self._connection(), retrier=self._retrier())
+
+    def jobs(self, asker: Asker, memory: Memory, *, detach: bool) -> JobRunner | None:
+        """What brings recordings to the service as jobs; None where there are none."""
+        from asrcli.core.jobs import JobRunner, Poller
+        from asrcli.providers.registry import works_by_jobs
+
+        provider = works_by_jobs(asker.provider)
+        if provider is None:
+            return None
+        poller = Poller(provider, note=self.console.note, stop=self.stop.is_set)
+        return JobRunner(
+            provider, asker, memory, poller, longest=self.network.job_timeout, detach=detach
+        )
 
     def _wait(self, seconds: float) -> None:
         self.stop.wait(seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import hashlib
 import os
 import stat
 import tempfile
@@ -30,6 +31,7 @@ __all__ = [
     "Filter",
     "Input",
     "expand",
+    "in_shard",
     "materialize",
     "read_list",
     "read_reference",
@@ -280,3 +282,13 @@ def _block(stream: BinaryIO, name: str) -> bytes:
         return stream.read(_BLOCK)
     except OSError as error:
         raise FileUnreadableError(f"cannot read {name}: {error.strerror}") from error
+
+
+def in_shard(found: Input, number: int, count: int) -> bool:
+    """True if an input belongs to shard `number` (from 1) of `count`.
+
+    It is decided by the SHA-256 of its path below the folder that was named, so that all machines
+    agree, wherever the folder lies on each of them.
+    """
+    digest = hashlib.sha256(os.fsencode(found.output.as_posix())).digest()
+    return int.from_bytes(digest[:8], "big") % count == number - 1

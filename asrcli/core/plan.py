@@ -20,8 +20,9 @@ __all__ = ["Plan", "Route", "cost_of", "piece_codec", "piece_seconds", "plan", "
 
 _JOBS = frozenset({API.JOB, API.JOB_LIST})
 _LONGEST_PIECE = 600.0
-_SHARE = 0.6
-"""Of the longest call: two limits are documented for qwen3-asr-flash, and it is 3 of 5 minutes."""
+_SHARE = 0.4
+"""Of the longest call: for qwen3-asr-flash two limits are documented, 3 and 5 minutes. Two minutes
+are well under both; shorter pieces are answered sooner, and less is lost with each."""
 _LONGEST_CHAT = 1_200.0
 """Seconds that a language model is given at once: it would write less than is said in more."""
 CUE_SECONDS = 8.0
@@ -57,9 +58,13 @@ class Plan:
     longest: float | None = None
     """Seconds of a piece at most; None if it is not cut."""
     duration: float | None = None
+    speech: float | None = None
+    """Seconds that are sent."""
     pieces: int | None = None
     requests: int | None = None
     bytes: int | None = None
+    known: bool = False
+    """True if nothing has to be sent: it was answered before."""
     cost: float | None = None
     """US dollars, by the published price."""
 
@@ -93,13 +98,15 @@ def way(
 
 
 def piece_seconds(model: Model) -> float:
-    """How long a piece of a long recording is at most: 180 s for qwen3-asr-flash."""
+    """How long a piece of a long recording is at most: 120 s for qwen3-asr-flash."""
     longest = _SHARE * model.max_seconds if model.max_seconds else _LONGEST_PIECE
     return max(min(longest, _LONGEST_PIECE), 10.0)
 
 
 def piece_codec(model: Model) -> Codec:
     """What pieces are sent as: few bytes, and a format that the model takes."""
+    if model.api is API.EMBEDDED:
+        return Codec.FLAC  # which goes nowhere
     for codec in (Codec.OPUS, Codec.MP3, Codec.FLAC):
         if not model.formats or codec.container in model.formats:
             return codec
@@ -133,6 +140,7 @@ def plan(
         why=why,
         longest=longest,
         duration=audio.duration,
+        speech=speech,
         pieces=count if longest is not None else None,
         requests=0 if route is Route.HERE else count,
         bytes=size,
@@ -152,4 +160,3 @@ def cost_of(model: Model, seconds: float) -> float | None:
     if price is None or price.per_second is None:
         return None
     return price.per_second * seconds
-

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from asrcli.errors import FileTooLargeError, FileTooLongError, UnsupportedFormatError
 from asrcli.media.audio import AudioFile
-from asrcli.media.decode import blocks
 from asrcli.media.encode import Codec, encode, estimated_bytes
+from asrcli.media.isolated import Decoders, blocks_isolated
 from asrcli.media.shaping import normalized, padded
-from asrcli.providers.base import Model
+from asrcli.providers.base import Feature, Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,8 @@ _RATE = 16_000
 _SHORT_SECONDS = 300.0
 """Gain is changed in memory, so only of clips up to this length."""
 _FAR_TOO_LARGE = 1 << 62
+_PREFIX = 64
+"""More than what a data URI begins with."""
 _ORDER = (Codec.FLAC, Codec.OPUS, Codec.MP3)
 """What loses nothing first; then what needs the fewest bytes; then what every model takes."""
 
@@ -59,7 +61,7 @@ def check_length(audio: AudioFile, model: Model) -> None:
 
 def fits(audio: AudioFile, model: Model, changes: Changes) -> bool:
     """True if one call can take it, as it is or converted: as far as can be said beforehand."""
-    limit = model.max_bytes
+    limit = _limit(model)
     if limit is None or not any(_reasons(audio, model, changes)):
         return True
     codecs = [c for c in _ORDER if not model.formats or c.container in model.formats]
@@ -71,16 +73,18 @@ def prepare(
     model: Model,
     folder: Callable[[], Path],
     changes: Changes,
+    decoders: Decoders | None = None,
 ) -> Prepared:
     """Give back what can be sent: `audio` itself, or a conversion of it in `folder`.
 
-    Raises FileTooLongError, FileTooLargeError or UnsupportedFormatError where nothing can be.
+    It is decoded by one of `decoders`, or by a process of its own. Raises FileTooLongError,
+    FileTooLargeError or UnsupportedFormatError where nothing can be.
     """
     check_length(audio, model)
     reasons = list(_reasons(audio, model, changes))
     if not reasons:
         return Prepared(audio)
-    converted = _convert(audio, model, folder, changes)
+    converted = _convert(audio, model, folder, changes, decoders)
     note = (
         f"{audio.name}: converted from {audio.container} ({_size(audio.size)}) to "
         f"{converted.container} ({_size(converted.size)}), because {' and '.join(reasons)}"
@@ -89,7 +93,7 @@ def prepare(
 
 
 def _reasons(audio: AudioFile, model: Model, changes: Changes) -> Iterator[str]:
-    limit = model.max_bytes
+    limit = _limit(model)
     if model.formats and audio.container not in model.formats:
         yield f"{model.id} does not take {audio.container}"
     if limit is not None and audio.size > limit:
@@ -105,9 +109,13 @@ def _reasons(audio: AudioFile, model: Model, changes: Changes) -> Iterator[str]:
 
 
 def _convert(
-    audio: AudioFile, model: Model, folder: Callable[[], Path], changes: Changes
+    audio: AudioFile,
+    model: Model,
+    folder: Callable[[], Path],
+    changes: Changes,
+    decoders: Decoders | None,
 ) -> AudioFile:
-    limit = model.max_bytes
+    limit = _limit(model)
     codecs = [c for c in _ORDER if not model.formats or c.container in model.formats]
     if not codecs:
         raise UnsupportedFormatError(f"{model.id} takes none of the formats that asrcli writes")
@@ -118,7 +126,7 @@ def _convert(
             smallest, best = min((smallest, best), (estimated_bytes(codec, audio.duration), codec))
             continue
         path = folder() / f"{uuid.uuid4().hex}.{codec.container}"
-        size = encode(_sound(audio, model, changes), path, codec, sample_rate=_RATE)
+        size = encode(_sound(audio, model, changes, decoders), path, codec, sample_rate=_RATE)
         if limit is None or size <= limit:
             return replace(
                 audio,
@@ -139,14 +147,18 @@ def _convert(
     raise FileTooLargeError(audio.name, smallest, limit or 0, what=f"bytes even as {best}")
 
 
-def _sound(audio: AudioFile, model: Model, changes: Changes) -> Iterator[NDArray[np.float32]]:
+def _sound(
+    audio: AudioFile, model: Model, changes: Changes, decoders: Decoders | None
+) -> Iterator[NDArray[np.float32]]:
     """The samples to send: the chosen track and channel, padded to the model's shortest length."""
-    sound: Iterator[NDArray[np.float32]] = blocks(
+    sound: Iterator[NDArray[np.float32]] = blocks_isolated(
         audio.path,
         container=audio.container,
+        duration=audio.duration,
         sample_rate=_RATE,
         channel=changes.channel,
         track=audio.track,
+        decoders=decoders,
     )
     if changes.normalize:
         if audio.duration > _SHORT_SECONDS:
@@ -156,6 +168,15 @@ def _sound(audio: AudioFile, model: Model, changes: Changes) -> Iterator[NDArray
             )
         sound = normalized(sound, sample_rate=_RATE)
     return padded(sound, least=int((model.min_seconds or 0.0) * _RATE))
+
+
+def _limit(model: Model) -> int | None:
+    """Bytes of a file at most; one that is part of the call becomes a third larger in base64."""
+    inside = model.max_encoded_bytes
+    if inside is None or Feature.UPLOAD in model.features:
+        return model.max_bytes
+    raw = (inside - _PREFIX) // 4 * 3
+    return raw if model.max_bytes is None else min(raw, model.max_bytes)
 
 
 def _size(count: int) -> str:

@@ -36,7 +36,11 @@ def _is_long_with_prompt(need: Need) -> bool:
 
 
 def _is_long_or_timed(need: Need) -> bool:
-    return need.long or need.wants(Feature.TIMES, Feature.WORDS, Feature.EMOTION)
+    if need.endless:
+        return False
+    # Nobody has looked at what a URL names: a job takes it whatever its length.
+    unseen = need.duration is None and need.wants(Feature.URL)
+    return need.long or unseen or need.wants(Feature.TIMES, Feature.WORDS, Feature.EMOTION)
 
 
 def _is_long(need: Need) -> bool:

@@ -1,23 +1,36 @@
-"""One input from its name to its transcript: look at it, make it fit, send it."""
+"""One input from its name to its transcript: look at it, choose its way, send it, put it together.
+
+The way is a `Plan`; this module carries it out. What is sent goes through `core.asking`, so that
+nothing is paid for twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
 
-from asrcli.core.inputs import Input, materialize
+from asrcli.core.asking import Asker
+from asrcli.core.decoding import Decoders, warm_for
+from asrcli.core.inputs import Input
+from asrcli.core.jobs import JobRunner
+from asrcli.core.memory import FileIdentity, Memory, request_key
+from asrcli.core.opening import Opener
+from asrcli.core.pieced import Pieced, Piecer
+from asrcli.core.plan import Plan, Route, plan, way
 from asrcli.core.prepare import Changes, prepare
 from asrcli.core.select import Choice
-from asrcli.errors import UnknownCodecError, UsageError
+from asrcli.errors import AsrError, FileUnreadableError, InputRefusedError, UsageError
 from asrcli.media.audio import AudioFile
-from asrcli.media.probe import probe
-from asrcli.media.rescue import rescue
-from asrcli.providers.base import OnText, Options, Provider, Reference
-from asrcli.transcript import Transcript
+from asrcli.providers.base import API, Feature, Model, OnText, Options, Reference
+from asrcli.transcript import Timing, Transcript
 
-__all__ = ["Recognized", "Recognizer"]
+__all__ = ["Recognized", "Recognizer", "Watcher"]
+
+_SHORTEST_CUT = 60.0
+"""Seconds; what a service refuses is cut only if it lasts longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,69 +39,314 @@ class Recognized:
 
     transcript: Transcript
     audio: AudioFile | None
+    route: Route
     note: str = ""
     """What was done to the recording before it was sent; empty if nothing was."""
+    known: bool = False
+    """True if nothing had to be sent: it was answered before."""
+    error: AsrError | None = None
+    """Why pieces are missing, where the rest was wanted all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told how far an input is, from any thread."""
+
+    on_text: OnText | None = None
+    """The whole text so far, while the service sends it."""
+    on_length: Callable[[float], None] = lambda _: None
+    """Seconds of audio that the input has."""
+    on_part: Callable[[float, bool], None] = lambda _seconds, _known: None
+    """So many more are done; True if they had been answered before."""
+    on_status: Callable[[str], None] = lambda _: None
+    """What it is waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recognizer:
     """Everything that is the same for all inputs of a run."""
 
-    choice: Choice
-    provider: Provider
-    options: Options
-    changes: Changes
+    choose: Callable[[AudioFile | None], Choice]
+    """The model for a recording; for None, of which nothing is known, the one for a reference."""
+    options_for: Callable[[Choice], Options]
+    asker: Asker
+    memory: Memory
+    opener: Opener
+    piecer: Piecer
+    jobs: JobRunner | None
     folder: Callable[[], Path]
-    """Gives the folder for temporary files; it is made when first asked for."""
-    track: int = 0
-    stdin: BinaryIO | None = None
+    decoders: Decoders
+    changes: Changes = field(default_factory=Changes)
+    timed: bool = False
+    """True if a format is asked for that makes no sense without times."""
+    apart: bool = False
+    """Each channel by itself."""
+    allow_partial: bool = False
     detail: Callable[[str], None] = lambda _: None
     """Told what `-v` shows."""
 
-    def recognize(self, found: Input, *, on_text: OnText | None = None) -> Recognized:
+    def recognize(self, found: Input, watcher: Watcher = Watcher()) -> Recognized:
         """Transcribe one input; raises an `AsrError`."""
-        if found.problem is not None:
-            raise found.problem
-        model = self.choice.model
-        if found.reference is not None:
-            reference = self._checked(found.reference)
-            transcript = self.provider.transcribe(reference, model, self.options, on_text=on_text)
-            return Recognized(transcript, None)
-        path = materialize(found, self.folder(), self.stdin) if _piped(found) else found.path
-        assert path is not None
-        audio = self._probed(path, found.name)
-        prepared = prepare(audio, model, self.folder, self.changes)
-        if prepared.note:
-            self.detail(prepared.note)
-        try:
-            transcript = self.provider.transcribe(
-                prepared.audio, model, self.options, on_text=on_text
+        if found.reference is not None and self._goes_as_it_is(found.reference):
+            return self._referred(found, found.reference, watcher)
+        if found.path is not None and self.asker.provider.host:
+            warm_for(found.path, self.decoders)
+        with self.opener.opened(found) as audio:
+            watcher.on_length(audio.duration)
+            own = found.path is not None and audio.path == found.path
+            identity = self.memory.identify(audio.path, cached=own)
+            choice = self.choose(audio)
+            route, why, longest = way(
+                audio, choice.model, self.changes, timed=self.timed, apart=self._apart(choice)
             )
+            self.detail(f"{found.name}: {route} with {choice.model.id}, since {why}")
+            work = _Work(found.name, audio, identity, choice, self.options_for(choice), watcher)
+            if route is Route.JOB:
+                return self._by_job(work)
+            if longest is not None:
+                return self._in_pieces(work, route, longest)
+            return self._whole(work, route)
+
+    def plan(self, found: Input) -> Plan:
+        """What would be done; nothing is sent, though a URL may be fetched."""
+        if found.reference is not None and self._goes_as_it_is(found.reference):
+            choice = self.choose(None)
+            return Plan(choice, Route.REFERENCE, "the service reads it itself", requests=1)
+        with self.opener.opened(found) as audio:
+            choice = self.choose(audio)
+            apart = self._apart(choice)
+            made = plan(audio, choice, self.changes, timed=self.timed, apart=apart)
+            identity = self.memory.identify(audio.path, cached=audio.path == found.path)
+            work = _Work(found.name, audio, identity, choice, self.options_for(choice), Watcher())
+            if made.longest is None:
+                return replace(made, known=self.asker.known(self._key(work)) is not None)
+            key = self._pieces_key(work, made.route, made.longest)
+            if self.asker.known(key) is not None:
+                return replace(made, known=True)
+            channels = self._channels(audio, apart=apart)
+            speech, pieces = self.piecer.measure(audio, made, channels=channels)
+            return plan(
+                audio,
+                choice,
+                self.changes,
+                timed=self.timed,
+                apart=apart,
+                speech=speech,
+                pieces=pieces,
+            )
+
+    # --- references and URLs ----------------------------------------------------------------------
+
+    def _goes_as_it_is(self, reference: Reference) -> bool:
+        model = self.choose(None).model
+        name = self.asker.provider.name
+        if reference.provider is not None:
+            if reference.provider != name:
+                raise UsageError(
+                    f"{reference} lies at {reference.provider}; {name} cannot read it",
+                    hint=f"Add -p {reference.provider}.",
+                )
+            if self.changes or self.opener.track or self.apart:
+                raise UsageError(
+                    "--channel, --split-channels, --track and --normalize need the file itself"
+                )
+            return True
+        changed = bool(self.changes or self.opener.track or self.apart)
+        return Feature.URL in model.features and not changed and not self._cut(model)
+
+    def _cut(self, model: Model) -> bool:
+        return self.timed and Feature.TIMES not in model.features
+
+    def _referred(self, found: Input, reference: Reference, watcher: Watcher) -> Recognized:
+        choice = self.choose(None)
+        options = self.options_for(choice)
+        digest = self.memory.digest_of_reference(reference)
+        key = request_key(digest, choice.model, options)
+        if self.jobs is not None and _is_job(choice.model):
+            answered = self.jobs.run(
+                key, lambda: reference, choice.model, options,
+                name=found.name, digest=digest, seconds=0.0, on_status=watcher.on_status,
+            )  # fmt: skip
+        else:
+            answered = self.asker.ask(
+                key, lambda: reference, choice.model, options,
+                digest=digest, seconds=0.0, on_text=watcher.on_text,
+            )  # fmt: skip
+        seconds = answered.transcript.duration or 0.0
+        watcher.on_length(seconds)
+        watcher.on_part(seconds, answered.known)
+        return Recognized(answered.transcript, None, Route.REFERENCE, known=answered.known)
+
+    # --- in one call ------------------------------------------------------------------------------
+
+    def _whole(self, work: _Work, route: Route) -> Recognized:
+        try:
+            return self._sent(work, route)
+        except InputRefusedError as refused:
+            # The catalogue may be wrong about a format, a size or a length; the service is not.
+            if work.audio.duration <= _SHORTEST_CUT or route is Route.HERE:
+                raise
+            self.detail(f"{work.name}: {refused}; trying again in pieces")
+            longest = min(180.0, work.audio.duration / 2)
+            return self._in_pieces(work, Route.PIECES, longest)
+
+    def _sent(self, work: _Work, route: Route) -> Recognized:
+        notes: list[str] = []
+        with self._prepared(work, notes) as make:
+            answered = self.asker.ask(
+                self._key(work),
+                make,
+                work.choice.model,
+                work.options,
+                digest=work.identity.digest,
+                seconds=work.audio.duration,
+                on_text=work.watcher.on_text,
+                check=work.check_unchanged,
+            )
+        work.watcher.on_part(work.audio.duration, answered.known)
+        return Recognized(
+            answered.transcript, work.audio, route, "".join(notes), known=answered.known
+        )
+
+    @contextmanager
+    def _prepared(self, work: _Work, notes: list[str]) -> Iterator[Callable[[], AudioFile]]:
+        """Gives what makes the file that is sent; a conversion is gone when the block is left."""
+        made: list[Path] = []
+
+        def make() -> AudioFile:
+            prepared = prepare(
+                work.audio, work.choice.model, self.folder, self.changes, self.decoders
+            )
+            if prepared.note:
+                self.detail(prepared.note)
+                notes.append(prepared.note)
+            if prepared.audio.path != work.audio.path:
+                made.append(prepared.audio.path)
+            return prepared.audio
+
+        try:
+            yield make
         finally:
-            for made in {path, audio.path, prepared.audio.path} - {found.path}:
-                made.unlink(missing_ok=True)
-        return Recognized(transcript, audio, prepared.note)
+            for path in made:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
-    def _probed(self, path: Path, name: str) -> AudioFile:
-        try:
-            return probe(path, name=name, track=self.track)
-        except UnknownCodecError as error:
-            self.detail(f"{error}; trying the system's ffmpeg")
-            return rescue(path, self.folder(), name=name, track=self.track)
+    def _key(self, work: _Work, **more: object) -> str:
+        changes = {
+            "track": self.opener.track or None,
+            "channel": self.changes.channel,
+            "normalize": self.changes.normalize or None,
+        }
+        return request_key(work.identity.digest, work.choice.model, work.options, **changes, **more)
 
-    def _checked(self, reference: Reference) -> Reference:
-        if reference.provider is not None and reference.provider != self.provider.name:
-            raise UsageError(
-                f"{reference} lies at {reference.provider}; {self.provider.name} cannot read it",
-                hint=f"Add -p {reference.provider}.",
+    # --- as a job ---------------------------------------------------------------------------------
+
+    def _by_job(self, work: _Work) -> Recognized:
+        assert self.jobs is not None
+        options = work.options
+        changes = self.changes
+        if Feature.CHANNELS in work.choice.model.features:
+            # The service takes channels apart itself: no need to convert for that.
+            wanted = self._channels(work.audio, apart=self.apart)
+            if changes.channel is not None:
+                wanted = [changes.channel]
+            options = replace(options, channels=tuple(c for c in wanted if c is not None))
+            changes = replace(changes, channel=None)
+        work = replace(work, options=options)
+        notes: list[str] = []
+        one = replace(self, changes=changes)
+        with one._prepared(work, notes) as make:
+            answered = self.jobs.run(
+                one._key(work),
+                make,
+                work.choice.model,
+                options,
+                name=work.name,
+                digest=work.identity.digest,
+                seconds=work.audio.duration,
+                on_status=work.watcher.on_status,
+                check=work.check_unchanged,
             )
-        if self.changes or self.track:
-            raise UsageError("--channel, --track and --normalize need the file itself")
-        return reference
+        work.watcher.on_part(work.audio.duration, answered.known)
+        return Recognized(
+            answered.transcript, work.audio, Route.JOB, "".join(notes), known=answered.known
+        )
+
+    # --- in pieces --------------------------------------------------------------------------------
+
+    def _in_pieces(self, work: _Work, route: Route, longest: float) -> Recognized:
+        apart = self._apart(work.choice)
+        key = self._pieces_key(work, route, longest)
+        if (known := self.asker.known(key)) is not None:
+            work.watcher.on_part(work.audio.duration, True)
+            return Recognized(known, work.audio, route, known=True)
+        pieced = self.piecer.recognize(
+            work.audio,
+            work.choice.model,
+            work.options,
+            longest=longest,
+            cues=route is Route.CUES,
+            channels=self._channels(work.audio, apart=apart),
+            normalize=self.changes.normalize,
+            on_part=work.watcher.on_part,
+        )
+        work.check_unchanged()
+        timing = Timing.VAD if route is Route.CUES else Timing.PIECE
+        transcript = pieced.joined(
+            provider=self.asker.provider.name,
+            model=work.choice.model.id,
+            duration=work.audio.duration,
+            timing=timing,
+        )
+        error = self._missing(pieced, work.name)
+        if error is None:
+            self.memory.keep(key, transcript, seconds=work.audio.duration)
+        note = f"{work.name}: {pieced.count} pieces"
+        self.detail(note)
+        return Recognized(transcript, work.audio, route, note, known=pieced.known, error=error)
+
+    def _pieces_key(self, work: _Work, route: Route, longest: float) -> str:
+        apart = self._apart(work.choice)
+        return self._key(work, route=str(route), longest=longest, apart=apart or None)
+
+    def _missing(self, pieced: Pieced, name: str) -> AsrError | None:
+        """The error of the first piece that failed; raised unless the rest is wanted."""
+        if not pieced.failed:
+            return None
+        error = pieced.failed[0]
+        if pieced.count > 1:
+            said = f"{len(pieced.failed)} of {pieced.count} pieces of {name} failed"
+            kept = "; the others are kept, and the same command asks for these alone"
+            self.detail(f"{said}{kept if pieced.count > len(pieced.failed) else ''}")
+        if not self.allow_partial or error.stops_run or pieced.count == len(pieced.failed):
+            raise error
+        return error
+
+    def _apart(self, choice: Choice) -> bool:
+        return self.apart and not _is_job(choice.model)
+
+    def _channels(self, audio: AudioFile, *, apart: bool) -> list[int | None]:
+        if apart and audio.channels > 1:
+            return list(range(audio.channels))
+        return [self.changes.channel]
 
 
-def _piped(found: Input) -> bool:
-    try:
-        return found.path is None or found.path.is_fifo()
-    except OSError:  # the probe says what is wrong with it
-        return False
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One recording, and all that was decided about it."""
+
+    name: str
+    audio: AudioFile
+    identity: FileIdentity
+    choice: Choice
+    options: Options
+    watcher: Watcher
+
+    def check_unchanged(self) -> None:
+        """Raise FileUnreadableError if the file is no longer what was looked at."""
+        if not self.identity.still(self.audio.path):
+            raise FileUnreadableError(f"{self.name} changed while it was read")
+
+
+def _is_job(model: Model) -> bool:
+    return model.api in {API.JOB, API.JOB_LIST}

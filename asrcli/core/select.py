@@ -8,7 +8,7 @@ decides, then whose key there is, then the shortest way for the recording.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asrcli.core.ranking import has_models, ranked
 from asrcli.errors import (
@@ -27,6 +27,8 @@ __all__ = ["Choice", "Need", "choose", "explain"]
 
 _SHORT_BYTES = 10_000_000
 _SHORT_SECONDS = 300.0
+_JOB_SECONDS = 43_200.0
+_JOB_BYTES = 2_000_000_000
 
 _SERVICES = {
     "qwen": "DASHSCOPE_API_KEY",
@@ -35,8 +37,8 @@ _SERVICES = {
     "openai": "OPENAI_BASE_URL",
 }
 """In the order in which they are preferred, with the variable that opens each."""
-_SOFT = frozenset({Feature.TIMES, Feature.PARTIALS})
-"""What is made up for otherwise: times come from cutting at pauses, partials are just later."""
+_SOFT = frozenset({Feature.TIMES, Feature.PARTIALS, Feature.URL})
+"""What is made up for: times come from cutting at pauses, partials later, URLs are fetched."""
 _BY_PROMPT = frozenset({Feature.EMOTION})
 """What asrcli asks for in a prompt. Times and speakers that way would be invented."""
 _WORDS = {
@@ -81,6 +83,22 @@ class Need:
     def long(self) -> bool:
         """True for a recording that is more than one short call."""
         return (self.duration or 0) > _SHORT_SECONDS or (self.size or 0) > _SHORT_BYTES
+
+    @property
+    def endless(self) -> bool:
+        """True for a recording that is longer than any job takes."""
+        return (self.duration or 0) > _JOB_SECONDS or (self.size or 0) > _JOB_BYTES
+
+    def kind(self, duration: float, size: int) -> tuple[float, int]:
+        """What of a length in seconds and a size in bytes matters: equal kinds, equal models."""
+        if not self.automatic:
+            return (1.0, 1)
+        need = self.of(duration, size)
+        return (2.0 if need.endless else 1.0, 2 if need.long else 1)
+
+    def of(self, duration: float, size: int) -> Need:
+        """The same need for a recording of this length in seconds and size in bytes."""
+        return replace(self, duration=duration, size=size)
 
     def wants(self, *features: Feature) -> bool:
         """True if any of the features is asked for."""
@@ -213,6 +231,11 @@ class _Chooser:
     def _lacking(self, model: Model, *, by_prompt: bool = True) -> str | None:
         """The first thing asked for that the model does not do, in words; None if it does all."""
         offered = model.features | _SOFT
+        if not self.need.automatic and self.need.wants(Feature.HOTWORDS):
+            from asrcli.core.hotwords import takes_hotwords
+
+            # What was named may also take them as part of its prompt.
+            offered |= {Feature.HOTWORDS} if takes_hotwords(model) else set()
         if by_prompt:
             offered |= model.approximate & _BY_PROMPT
         for feature in Feature:

@@ -62,5 +62,6 @@ class Workers:
     def _labor(self) -> None:
         while (run := self._todo.get()) is not None:
             run()
+            run = None  # it may hold a piece of a recording, and the next one may be long in coming
             with self._lock:
                 self._busy -= 1

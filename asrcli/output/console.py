@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from asrcli.errors import AsrError
 from asrcli.output.displays import (
@@ -28,6 +28,9 @@ from asrcli.output.progress import Display, Progress, Ticker, tick_in_thread
 from asrcli.output.sanitize import for_json, for_terminal, for_tsv, one_line
 from asrcli.output.terminal import DataStream, NoticeStream, is_dumb, wants_color
 from asrcli.secret import redact
+
+if TYPE_CHECKING:
+    from asrcli.output.plans import PlanRow
 
 __all__ = ["Console"]
 
@@ -157,6 +160,15 @@ class Console:
         if self._progress == "json":
             with self._screen():
                 self._err.write(f"{for_json(record)}\n")
+
+    def plan(self, rows: Iterable[PlanRow], *, rpm: float | None, as_json: bool) -> None:
+        """What a run would do: a table, or records, one a line."""
+        from asrcli.output.plans import COLUMNS, plan_cells, plan_records
+
+        if as_json:
+            self.write_data(plan_records(rows, rpm=rpm))
+        else:
+            self.table(COLUMNS, plan_cells(rows, rpm=rpm))
 
     @contextmanager
     def progress(self, total: int, *, duration: float | None = None) -> Iterator[Progress]:

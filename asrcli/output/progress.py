@@ -146,8 +146,12 @@ class Item:
         self._duration = duration
         self._heard = 0.0
 
-    def advance(self, seconds: float) -> None:
-        """So many more seconds of its audio are done."""
+    def expect(self, seconds: float) -> None:
+        """So much audio it has."""
+        self._duration = seconds
+
+    def advance(self, seconds: float, *, free: bool = False) -> None:  # noqa: ARG002
+        """So many more seconds of its audio are done; `free` if they had been paid for before."""
         self._heard += seconds
         self._progress.change(name=self._name, heard=seconds)
 
@@ -159,8 +163,16 @@ class Item:
         """What it is doing: uploading, waiting, …"""
         self._progress.change(name=self._name, latest=text)
 
-    def end(self, *, failed: bool = False) -> None:
+    def end(
+        self,
+        *,
+        failed: bool = False,
+        cancelled: bool = False,
+        skipped: bool = False,  # noqa: ARG002
+        error: str = "",  # noqa: ARG002
+    ) -> None:
         """It is done with; what is left of its audio counts as done."""
+        failed = failed and not cancelled
         rest = max(0.0, (self._duration or 0.0) - self._heard)
         self._progress.change(heard=rest, ended=True, failed=failed, latest="")
 

@@ -19,6 +19,7 @@ from asrcli.secret import redact
 from asrcli.transcript import Segment, Transcript, Word
 
 __all__ = [
+    "detached_record",
     "error_value",
     "failure_record",
     "final_record",
@@ -132,6 +133,11 @@ def failure_record(name: str, error: AsrError, **extra: Any) -> Record:
 def skipped_record(name: str, reason: str, **extra: Any) -> Record:
     """The record of an input that was left alone, and why: its output exists, for example."""
     return {**_head("result", name), "status": "skipped", "reason": _message(reason), **extra}
+
+
+def detached_record(name: str, job: str, **extra: Any) -> Record:
+    """The record of an input whose job was submitted, and is not waited for."""
+    return {**_head("result", name), "status": "submitted", "job": _message(job), **extra}
 
 
 def partial_record(segment: Segment, *, index: int) -> Record:

@@ -6,7 +6,7 @@ A provider builds a request and reads an answer. It neither prints nor decides w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -287,7 +287,14 @@ class JobProvider(Provider, Protocol):
         """
         ...
 
-    def find(self, reference: Reference, model: Model, *, since: datetime) -> Job | None:
+    def find(
+        self,
+        reference: Reference,
+        model: Model,
+        *,
+        since: datetime,
+        known: Collection[str] = (),
+    ) -> Job | None:
         """The job for a recording that was submitted since then, if the service lists one."""
         ...
 

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from asrcli.errors import ConfigurationError, UsageError
-from asrcli.providers.base import API, Model, Provider
+from asrcli.providers.base import API, JobProvider, Model, Provider
 from asrcli.settings import Settings
 from asrcli.transport.connection import Connection
 from asrcli.transport.retry import Retrier
 
-__all__ = ["can_run", "engine_problem", "make"]
+__all__ = ["can_run", "engine_problem", "make", "works_by_jobs"]
+
+
+_CALLED = frozenset(
+    {
+        *(API.ONEMIN, API.SYNC, API.SYNC_FLASH, API.CHAT, API.JOB, API.JOB_LIST),
+        *(API.OPENAI, API.EMBEDDED),
+    }
+)
 
 
 def can_run(model: Model) -> bool:
     """True for a model that this version knows how to call."""
-    return model.api in {API.ONEMIN, API.SYNC, API.SYNC_FLASH, API.OPENAI, API.EMBEDDED}
+    return model.api in _CALLED
+
+
+def works_by_jobs(provider: Provider) -> JobProvider | None:
+    """The provider as one that also works by jobs; None if it does not."""
+    return cast("JobProvider", provider) if hasattr(provider, "submit") else None
 
 
 def engine_problem() -> str | None:

@@ -31,6 +31,7 @@ from asrcli.providers.qwen.failures import (
 )
 from asrcli.providers.qwen.hosts import Hosts
 from asrcli.providers.qwen.job_calls import JobCalls
+from asrcli.providers.qwen.omni import Omni
 from asrcli.providers.qwen.uploads import Uploads
 from asrcli.secret import Secret
 from asrcli.transcript import Transcript
@@ -120,6 +121,16 @@ class Qwen:
             read_failure=partial(read_result_failure, now=now),
             transport=transport,
         )
+        self._compatible = HTTPClient(
+            self.name,
+            hosts.compatible,
+            headers,
+            connection,
+            retrier=_Once(),
+            read_failure=read_failure,
+            transport=transport,
+        )
+        self._omni = Omni(self._compatible, retrier)
         self._uploads = Uploads(self._native, self._store)
         self._jobs = JobCalls(self._native, fetcher, now=now)
         self._retrier = retrier
@@ -142,7 +153,7 @@ class Qwen:
     def close(self) -> None:
         """Close the connections."""
         self._jobs.close()
-        for client in (self._native, self._streams, self._store):
+        for client in (self._native, self._streams, self._store, self._compatible):
             client.close()
 
     def upload(self, audio: AudioFile, model: Model) -> Reference:
@@ -170,6 +181,9 @@ class Qwen:
                     return self._by_flash(audio, model, options, on_text)
                 case API.SYNC_FLASH:
                     return self._by_messages(audio, model, options, on_text)
+                case API.CHAT:
+                    location = self._location(audio, model)
+                    return self._omni.transcribe(audio, location, model, options, on_text=on_text)
         raise UsageError(f"{model.id} is called in a way that this version does not know")
 
     # --- jobs -------------------------------------------------------------------------------------

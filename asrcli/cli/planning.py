@@ -1,0 +1,84 @@
+"""`--dry-run` and `--max-cost`: what a run would do, before it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from asrcli.cli.session import Session
+from asrcli.core.batch import exit_status, run
+from asrcli.core.inputs import Input
+from asrcli.core.outputs import Destination
+from asrcli.core.plan import Plan
+from asrcli.core.recognize import Recognizer
+from asrcli.errors import AsrError, UsageError
+from asrcli.output.plans import PlanRow
+
+__all__ = ["check_cost", "show_plan"]
+
+
+def show_plan(
+    session: Session, recognizer: Recognizer, inputs: Sequence[Input], destination: Destination
+) -> int:
+    """Print the plan of every input; nothing is sent. Gives the exit status."""
+    statuses: list[int] = []
+
+    def rows() -> Iterator[PlanRow]:
+        for found, plan, error in _plans(session, recognizer, inputs):
+            if plan is None:
+                statuses.append(error.exit_status if error else 3)
+                if error is not None:
+                    session.console.error(error, name=found.name if len(inputs) > 1 else None)
+                continue
+            statuses.append(0)
+            yield _row(found, plan)
+
+    as_json = bool({"json", "jsonl"}.intersection(destination.formats))
+    session.console.plan(rows(), rpm=session.network.rpm, as_json=as_json)
+    return exit_status(statuses, several=len(inputs) > 1)
+
+
+def check_cost(
+    session: Session, recognizer: Recognizer, inputs: Sequence[Input], most: float
+) -> None:
+    """Raise UsageError if all inputs together would cost more than `most` US dollars."""
+    total = 0.0
+    for found, plan, _ in _plans(session, recognizer, inputs):
+        if plan is None:
+            continue  # it fails by itself, and costs nothing
+        if plan.cost is None:
+            raise UsageError(
+                f"the price of {plan.choice.model.id} for {found.name} is unknown, so --max-cost "
+                "cannot be kept",
+                hint="Leave it out, or choose a model with a price: `asrcli models`.",
+            )
+        total += 0.0 if plan.known else plan.cost
+        if total > most:
+            raise UsageError(
+                f"this would cost more than {most:g} USD: {total:.4f} USD or more, by list prices",
+                hint="--dry-run shows the cost of each input.",
+            )
+
+
+def _plans(
+    session: Session, recognizer: Recognizer, inputs: Sequence[Input]
+) -> Iterator[tuple[Input, Plan | None, AsrError | None]]:
+    workers = session.network.calls
+    for done in run(inputs, recognizer.plan, workers=workers, stop=session.stop):
+        yield done.item, done.result, done.error
+
+
+def _row(found: Input, plan: Plan) -> PlanRow:
+    return PlanRow(
+        name=found.name,
+        duration=plan.duration,
+        speech=plan.speech,
+        model=plan.choice.model.id,
+        provider=plan.choice.model.provider,
+        route=str(plan.route),
+        why=plan.why,
+        pieces=plan.pieces,
+        requests=plan.requests,
+        bytes=plan.bytes,
+        cost=plan.cost,
+        known=plan.known,
+    )

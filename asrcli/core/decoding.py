@@ -1,0 +1,30 @@
+"""The processes that decode recordings for a run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from asrcli.media.isolated import Decoders
+
+__all__ = ["Decoders", "open_decoders", "warm_for"]
+
+_MOST = 8
+_LARGE = 2_000_000
+"""Bytes; a smaller file is most often sent as it is."""
+
+
+def open_decoders() -> Decoders:
+    """As many as there are processors, and one; none is started yet."""
+    return Decoders(min(os.cpu_count() or 1, _MOST) + 1)
+
+
+def warm_for(path: Path, decoders: Decoders) -> None:
+    """Start one while the file is looked at, if it is likely to be decoded; returns at once."""
+    try:
+        large = path.stat().st_size >= _LARGE
+    except OSError:
+        return
+    if large:
+        threading.Thread(target=decoders.warm, name="warm", daemon=True).start()
