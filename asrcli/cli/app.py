@@ -85,6 +85,9 @@ def about(
 def main() -> NoReturn:
     """Run the command line; ends the process with the exit status."""
     _take_signals()
+    if os.environ.get("NO_COLOR"):
+        # Typer lets FORCE_COLOR make its help bold; this is its own way to be told otherwise.
+        os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
     status = _run()
     _leave(status)
 

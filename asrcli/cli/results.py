@@ -47,7 +47,7 @@ class Tally:
     def detached(self) -> None:
         """An input has a job that nobody waits for here."""
         self.statuses.append(0)
-        self.words.append("skipped")
+        self.words.append("submitted")
 
     def skipped(self) -> None:
         """An input has its results from an earlier run."""

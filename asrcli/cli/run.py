@@ -21,7 +21,13 @@ from asrcli.core.inputs import Filter, Input, expand, in_shard
 from asrcli.core.jobs import Detached
 from asrcli.core.memory import Memory
 from asrcli.core.opening import Opener
-from asrcli.core.outputs import Destination, Target, prepare_folders, refuse_inputs
+from asrcli.core.outputs import (
+    Destination,
+    Target,
+    existing,
+    prepare_folders,
+    refuse_inputs,
+)
 from asrcli.core.pieced import Piecer
 from asrcli.core.prepare import Changes
 from asrcli.core.recognize import Recognized, Recognizer, Watcher
@@ -37,6 +43,8 @@ from asrcli.settings import PROVIDERS
 
 __all__ = ["Run", "Wanted"]
 
+_LONG_NAME = 60
+"""Characters of a name that may be more bytes than a file system takes."""
 _MOST_JOBS = 64
 """Jobs of a service that are waited for at once; its requests are limited apart from that."""
 
@@ -88,6 +96,8 @@ class Run:
         self._wanted = wanted
         self._request = request
         self._formats = [_known_format(name) for name in wanted.formats]
+        self._taken: list[Target] = []
+        self._long_names: list[Target] = []
 
     def __call__(self, names: Iterable[str], which: Filter) -> int:
         """Transcribe everything that is named; errors that concern all inputs are raised."""
@@ -105,7 +115,7 @@ class Run:
             return show_plan(self._session, recognizer, inputs, destination)
         if self._wanted.max_cost is not None:
             check_cost(self._session, recognizer, inputs, self._wanted.max_cost)
-        self._refuse_existing(targets, memory)
+        self._refuse_existing(memory)
         work = _Work(self._session, self._wanted, memory, recognizer, destination)
         work.fingerprint = self._fingerprint(first)
         items = [_Item(i, t) for i, t in zip(inputs, targets, strict=True)]
@@ -167,17 +177,21 @@ class Run:
         suffixes = {name: writers.suffix_of(name) for name in writers.FORMATS}
         targets = destination.targets(inputs, suffixes)
         flat = [target for each in targets for target in each]
-        refuse_inputs(flat, inputs)
+        self._taken = existing(flat)
+        # The others need no look at the disk, and there may be 100,000 of them.
+        self._long_names = [t for t in flat if len(t.file) - t.file.rfind(os.sep) > _LONG_NAME]
+        refuse_inputs(self._taken, inputs)
         if not self._wanted.dry_run:
-            prepare_folders(flat)
-            for folder in dict.fromkeys(target.path.parent for target in flat):
+            for folder in prepare_folders(flat):
                 sweep(folder, now=time.time())
         return targets
 
-    def _refuse_existing(self, targets: Sequence[Sequence[Target]], memory: Memory) -> None:
+    def _refuse_existing(self, memory: Memory) -> None:
         """Raise for what stands in the way: all but results of earlier runs."""
-        for target in (target for each in targets for target in each):
-            ours = os.path.lexists(target.path) and memory.is_ours(target.path)
+        for target in self._long_names:
+            check_target(target.path, overwrite=True)
+        for target in self._taken:
+            ours = memory.is_ours(target.path)
             check_target(target.path, overwrite=self._wanted.overwrite or ours)
 
     def _recognizer(
@@ -266,18 +280,26 @@ class _Work:
         )
         tally = Tally()
         with self._console.progress(len(items)) as progress:
+            self._recognizer.asker.on_traffic = lambda calls, size: progress.traffic(
+                in_flight=calls, sent=size
+            )
 
             def work(item: _Item) -> _Outcome:
                 shown = progress.begin(item.found.name)
                 try:
                     outcome = self._one(item, shown, several=several)
                 except AsrError as error:
-                    shown.end(failed=True, cancelled=error.code == "cancelled", error=str(error))
+                    shown.end(failed=True, cancelled=error.code == "cancelled", error=error)
                     raise
                 except BaseException:
                     shown.end(failed=True)
                     raise
-                shown.end(skipped=bool(outcome.skipped))
+                recognized = outcome.recognized
+                shown.end(
+                    skipped=bool(outcome.skipped),
+                    submitted=outcome.detached is not None,
+                    partial=recognized is not None and recognized.error is not None,
+                )
                 return outcome
 
             for done in run(
@@ -323,7 +345,7 @@ class _Work:
         """Why there is nothing to do, or an empty text."""
         if not item.targets or self._wanted.overwrite:
             return ""
-        if not all(os.path.lexists(target.path) for target in item.targets):
+        if not all(os.path.lexists(target.file) for target in item.targets):
             return ""
         source = self._source(item.found)
         whole = source is not None and all(
@@ -402,9 +424,6 @@ class _Work:
 
     def _summed_up(self, tally: Tally, total: int, elapsed: float) -> int:
         status = exit_status(tally.statuses, several=total > 1)
-        left = total - len(tally.words)
-        if left:
-            self._console.warning(f"{left} of {total} inputs were not begun")
         sums = self._memory.sums
         self._console.summary(
             records.summary_record(
@@ -418,7 +437,8 @@ class _Work:
                 bytes_sent=sums.bytes,
                 cost=sums.cost,
                 reused_seconds=tally.known_seconds,
-            )
+            ),
+            failures=tally.failures,
         )
         return status
 

@@ -91,6 +91,8 @@ def stdin_is_terminal() -> bool:
 
 
 MOST_CALLS = 64
+_RAMP = 0.1
+"""Seconds in which the calls in flight double at the start of a run."""
 
 
 def clamped_calls(asked: int, out: Console) -> int:
@@ -157,6 +159,9 @@ class Session:
                 provider.close()
         if self._decoders is not None:
             self._decoders.close()
+        if self._memory is not None:
+            with contextlib.suppress(Exception):
+                self._memory.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -286,7 +291,14 @@ class Session:
             return None
         poller = Poller(provider, note=self.console.note, stop=self.stop.is_set)
         return JobRunner(
-            provider, asker, memory, poller, longest=self.network.job_timeout, detach=detach
+            provider,
+            asker,
+            memory,
+            poller,
+            longest=self.network.job_timeout,
+            detach=detach,
+            note=self.console.note,
+            wait=self.stop.wait,
         )
 
     def _wait(self, seconds: float) -> None:
@@ -310,6 +322,7 @@ class Session:
         throttle = Throttle(
             self.network.calls,
             rpm=self.network.rpm,
+            ramp=_RAMP,
             sleep=self.stop.wait,
             on_wait=lambda reason, seconds: self.console.note(f"{reason}; waiting {seconds:.1f} s"),
         )

@@ -55,6 +55,9 @@ class WordLists:
         if prefix == AUTO_PREFIX:
             raise UsageError(f"{prefix} marks the lists that `transcribe` makes: take another")
         words, warnings = fitted(_words(file, single), model)
+        if not model.known:
+            taken = f"it is taken for a model of {model.family}"
+            warnings = (f"{model.id} is not in the catalogue: {taken}", *warnings)
         self._warn(warnings)
         with self._service() as service:
             identity = service.create(words, model, prefix=prefix)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
 from asrcli.core.memory import Memory
@@ -63,7 +63,14 @@ class Asker:
 
     provider: Provider
     memory: Memory
+    on_traffic: Callable[[int, int], None] = lambda _calls, _bytes: None
+    """Told how many more calls are under way, and how many bytes they take."""
     _turns: _Turns = field(default_factory=_Turns)
+
+    @property
+    def place(self) -> str | None:
+        """The host, where the same model may be another one elsewhere: a server of one's own."""
+        return self.provider.host if self.provider.name == "openai" else None
 
     def turn(self, key: str) -> AbstractContextManager[None]:
         """One thread at a time for each key."""
@@ -82,13 +89,15 @@ class Asker:
         *,
         digest: str,
         seconds: float,
+        source: str = "",
         on_text: OnText | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Answered:
         """The answer to `key`, remembered or new; `make` gives what is sent, if it has to be.
 
-        `digest` says what the sound is, `seconds` how much of it there is; `check` raises if that
-        is no longer true. Raises an `AsrError`.
+        `digest` says what the sound is, `seconds` how much of it there is, `source` which file it
+        is from, if it is a part of one; `check` raises if that is no longer true. Raises an
+        `AsrError`.
         """
         with self.turn(key):
             if (known := self.memory.recall(key)) is not None:
@@ -98,7 +107,7 @@ class Asker:
             check()
             if found.duration is None and seconds:
                 found = replace(found, duration=seconds)
-            self.memory.keep(key, found, seconds=seconds)
+            self.memory.keep(key, found, seconds=seconds, source=source or digest)
             return Answered(found, known=False)
 
     def _sent(
@@ -128,14 +137,19 @@ class Asker:
         reference, _ = self.stored(sent, model, digest)
         return call(reference)
 
-    def _sending(
-        self, model: Model, *, seconds: float, size: int, digest: str
-    ) -> AbstractContextManager[object]:
+    @contextmanager
+    def _sending(self, model: Model, *, seconds: float, size: int, digest: str) -> Iterator[None]:
         """Write down that sound leaves this computer, and how that ended."""
         host = self.provider.host
         if not host:
-            return nullcontext()
-        return self.memory.sending(model, host=host, seconds=seconds, size=size, digest=digest)
+            yield
+            return
+        self.on_traffic(1, size)
+        try:
+            with self.memory.sending(model, host=host, seconds=seconds, size=size, digest=digest):
+                yield
+        finally:
+            self.on_traffic(-1, 0)
 
     # --- storage of the service -------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -31,6 +32,7 @@ from asrcli.providers.qwen.vocabularies import (
     GONE,
     USUAL_WEIGHT,
     Vocabularies,
+    Vocabulary,
     check_hotwords,
     is_vocabulary_id,
     keeps_vocabularies,
@@ -274,18 +276,20 @@ def apply_hotwords(
     """The options with the hotwords in them, and warnings beyond those of the plan.
 
     A list that the model needs is made at the service, once for each content and model: `recall`
-    gives the id that `keep` was given for a key. One that is gone is made again. Raises an
-    `AsrError` for what the service refuses, UsageError for a list of another model.
+    gives the id that `keep` was given for a key. One that is gone is made again. `service` is only
+    called where it is needed, and what it gives is closed here. Raises an `AsrError` for what the
+    service refuses, UsageError for a list of another model.
     """
     warnings: list[str] = []
-    vocabulary = plan.vocabulary
-    if vocabulary is not None:
-        warnings += _checked(vocabulary, plan.model, service())
-    words = plan.words
+    vocabulary, words = plan.vocabulary, plan.words
+    if vocabulary is not None or plan.makes_list:
+        with closing(service()) as lists:
+            if vocabulary is not None:
+                warnings += _checked(vocabulary, plan.model, lists)
+            if plan.makes_list:
+                vocabulary, more = _made(words, plan.model, lists, recall, keep)
+                warnings += more
     match plan.way:
-        case _Way.KEPT if words:
-            vocabulary, more = _made(words, plan.model, service(), recall, keep)
-            warnings += more
         case _Way.INSIDE | _Way.NAMED:
             options = replace(options, hotwords=words)
         case _Way.CONTEXT if words:
@@ -352,11 +356,12 @@ def _checked(identity: str, model: Model, service: Vocabularies) -> list[str]:
             f"{identity} was made for {found.model}: {model.id} would ignore it",
             hint=f"Choose -m {found.model}, or make a list with `asrcli hotwords create`.",
         )
-    return _usable(identity, found.status, usable=found.usable)
+    return _usable(found)
 
 
-def _usable(identity: str, status: str, *, usable: bool) -> list[str]:
-    return [] if usable else [f"the list {identity} is {status}: it may have no effect"]
+def _usable(found: Vocabulary) -> list[str]:
+    told = f"the list {found.id} is {found.status}: it may have no effect"
+    return [] if found.usable else [told]
 
 
 def _made(
@@ -368,16 +373,12 @@ def _made(
 ) -> tuple[str, list[str]]:
     """The id of a list with these words for this model, and warnings."""
     key = _key(words, model, service.place)
-    known = recall(key)
-    if known is not None:
-        try:
-            found = service.show(known)
-        except RefusedError as error:
-            if error.code != GONE:
-                raise
-        else:
-            if found.model == model.id:
-                return known, _usable(known, found.status, usable=found.usable)
+    found = _known(recall(key), model, service)
+    # Or made by a run that did not, or could not, keep its id.
+    found = found or service.find(words, model, prefix=AUTO_PREFIX)
+    if found is not None:
+        keep(key, found.id)
+        return found.id, _usable(found)
     warnings = []
     try:
         identity = service.create(words, model, prefix=AUTO_PREFIX)
@@ -389,8 +390,20 @@ def _made(
         warnings.append(f"the account had no room for a list of hotwords: {old} was deleted")
         identity = service.create(words, model, prefix=AUTO_PREFIX)
     keep(key, identity)
-    made = service.show(identity)
-    return identity, [*warnings, *_usable(identity, made.status, usable=made.usable)]
+    return identity, [*warnings, *_usable(service.show(identity))]
+
+
+def _known(identity: str | None, model: Model, service: Vocabularies) -> Vocabulary | None:
+    """The list that was kept, if it is still there."""
+    if identity is None:
+        return None
+    try:
+        found = service.show(identity)
+    except RefusedError as error:
+        if error.code != GONE:
+            raise
+        return None
+    return found if found.model == model.id else None
 
 
 def _oldest(service: Vocabularies) -> str | None:

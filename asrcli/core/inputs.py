@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -49,24 +49,49 @@ _MOST_LIST = 64_000_000
 """Bytes of a list of names."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Input:
-    """One thing to transcribe."""
+    """One thing to transcribe. There may be very many, so paths are kept as text."""
 
     name: str
     """As the user wrote it, or as it was found below a folder that the user wrote."""
-    path: Path | None = None
+    file: str | None
     """None for standard input, a URL or a reference."""
-    reference: Reference | None = None
-    output: PurePath = field(default_factory=lambda: PurePath("stdin"))
+    reference: Reference | None
+    below: str
     """Where its result goes below `-o DIR`, without the suffix of a format."""
-    problem: AsrError | None = None
+    problem: AsrError | None
     """Why it cannot be used, where that is known without opening it."""
+
+    def __init__(
+        self,
+        name: str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        reference: Reference | None = None,
+        output: str | os.PathLike[str] = "stdin",
+        problem: AsrError | None = None,
+    ) -> None:
+        self.name = _as_utf8(name)
+        self.file = None if path is None else os.fspath(path)
+        self.reference = reference
+        self.below = os.fspath(output)
+        self.problem = problem
+
+    @property
+    def path(self) -> Path | None:
+        """Where the recording is; None for standard input, a URL or a reference."""
+        return None if self.file is None else Path(self.file)
+
+    @property
+    def output(self) -> PurePath:
+        """`below` as a path."""
+        return PurePath(self.below)
 
     @property
     def is_stdin(self) -> bool:
         """True for `-`."""
-        return self.path is None and self.reference is None and self.problem is None
+        return self.file is None and self.reference is None and self.problem is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +103,18 @@ class Filter:
     exclude: tuple[str, ...] = ()
     follow: bool = False
 
-    def takes(self, below: PurePath) -> bool:
-        """True for a file that is to be transcribed."""
+    def takes(self, below: str) -> bool:
+        """True for a file that is to be transcribed; `below` has slashes between its parts."""
         if any(_matches(below, pattern) for pattern in self.exclude):
             return False
         if self.include:
             return any(_matches(below, pattern) for pattern in self.include)
-        return below.suffix.lower() in AUDIO_SUFFIXES
+        return os.path.splitext(below)[1].lower() in AUDIO_SUFFIXES
 
 
-def _matches(below: PurePath, pattern: str) -> bool:
-    return fnmatch.fnmatch(below.name, pattern) or fnmatch.fnmatch(below.as_posix(), pattern)
+def _matches(below: str, pattern: str) -> bool:
+    name = below.rpartition("/")[2]
+    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(below, pattern)
 
 
 def read_reference(text: str) -> Reference | None:
@@ -104,54 +130,51 @@ def read_reference(text: str) -> Reference | None:
 
 def expand(names: Iterable[str], which: Filter) -> Iterator[Input]:
     """All inputs, in the order in which they were named; the same file twice is taken once."""
-    seen: set[object] = set()
+    seen: set[str] = set()
     stdin = False
     for name in names:
-        for found in _expand_one(name, which):
+        for found, identity in _expand_one(name, which):
             if found.is_stdin:
                 if stdin:
                     raise UsageError("standard input (-) can be read once only")
                 stdin = True
-            identity = _identity(found)
             if identity not in seen:
                 seen.add(identity)
-                yield replace(found, name=_as_utf8(found.name))
+                yield found
 
 
 def _as_utf8(name: str) -> str:
     """The name as text, also where the locale's encoding is a smaller one than the disk's."""
-    return os.fsencode(name).decode("utf-8", "surrogateescape")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
-def _identity(found: Input) -> object:
-    if found.path is None:
-        return found.name
+def _absolute(path: str) -> str:
     try:
-        return os.path.normcase(found.path.absolute())
+        return os.path.normcase(Path(path).absolute())
     except OSError:  # the current folder is gone
-        return found.name
+        return path
 
 
-def _expand_one(name: str, which: Filter) -> Iterator[Input]:
+def _expand_one(name: str, which: Filter) -> Iterator[tuple[Input, str]]:
+    """The inputs behind a name, each with what tells it from all others."""
     if not name or "\0" in name:
         raise UsageError("an input has an empty name" if not name else "an input's name has a NUL")
     if name == "-":
-        yield Input("-")
+        yield Input("-"), name
         return
     reference = read_reference(name)
-    path = Path(name)
     if reference is not None and not os.path.exists(name):
-        yield Input(name, reference=reference, output=_reference_output(reference))
+        yield Input(name, reference=reference, output=_reference_output(reference)), name
     elif os.path.isdir(name):
-        yield from _in_folder(name, path, which)
-    elif not os.path.lexists(path) and glob.has_magic(name):
+        yield from _in_folder(name, which)
+    elif not os.path.lexists(name) and glob.has_magic(name):
         yield from _by_pattern(name)
     else:
-        yield Input(name, path, output=_output_name(path))
+        yield _file(name)
 
 
-def _output_name(path: Path) -> PurePath:
-    return PurePath(path.name)
+def _file(name: str) -> tuple[Input, str]:
+    return Input(name, name, output=Path(name).name), _absolute(name)
 
 
 def _reference_output(reference: Reference) -> PurePath:
@@ -161,43 +184,52 @@ def _reference_output(reference: Reference) -> PurePath:
     return PurePath(kept or "audio")
 
 
-def _by_pattern(pattern: str) -> Iterator[Input]:
+def _by_pattern(pattern: str) -> Iterator[tuple[Input, str]]:
     found = sorted(glob.glob(pattern, recursive=True))
-    files = [Path(name) for name in found if not Path(name).is_dir()]
+    files = [name for name in found if not Path(name).is_dir()]
     if not files:
-        yield Input(pattern, problem=FileUnreadableError(f"no file matches {pattern}"))
-    for path in files:
-        yield Input(str(path), path, output=_output_name(path))
+        problem = FileUnreadableError(f"no file matches {pattern}")
+        yield Input(pattern, problem=problem), pattern
+    for name in files:
+        yield _file(name)
 
 
-def _in_folder(name: str, folder: Path, which: Filter) -> Iterator[Input]:
+def _in_folder(name: str, which: Filter) -> Iterator[tuple[Input, str]]:
     empty = True
-    for path in _walk(folder, which):
-        below = path.relative_to(folder)
+    top, start = str(Path(name)), _absolute(name)
+    top = "" if top == "." else os.path.join(top, "")
+    for below in _walk(name, which):
         if which.takes(below):
             empty = False
-            yield Input(str(path), path, output=PurePath(below))
+            local = below if os.sep == "/" else below.replace("/", os.sep)
+            path = top + local
+            yield Input(path, path, output=local), f"{start}{os.sep}{os.path.normcase(local)}"
     if empty:
         hint = None if which.recursive else "-r looks into the folders below, too."
         problem = InputError(f"no audio files in the folder {name}", hint=hint)
-        yield Input(name, problem=problem)
+        yield Input(name, problem=problem), name
 
 
-def _walk(folder: Path, which: Filter) -> Iterator[Path]:
-    """Regular files, folder by folder in order of name; a FIFO or a device is never opened."""
+def _walk(folder: str, which: Filter) -> Iterator[str]:
+    """Regular files, folder by folder in order of name; a FIFO or a device is never opened.
+
+    Gives their paths below the folder, with slashes.
+    """
     visited: set[tuple[int, int]] = set()
-    waiting = [folder]
+    waiting = [""]
     while waiting:
-        current = waiting.pop()
+        below = waiting.pop()
+        current = os.path.join(folder, below)
         try:
-            status = current.stat()
+            status = os.stat(current)
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError:
             continue
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
-        below = []
+        prefix = f"{below}/" if below else ""
+        folders = []
         for entry in entries:
             try:
                 is_folder = entry.is_dir(follow_symlinks=which.follow)
@@ -205,11 +237,11 @@ def _walk(folder: Path, which: Filter) -> Iterator[Path]:
             except OSError:  # a link to itself
                 continue
             if is_folder:
-                below.append(current / entry.name)
+                folders.append(prefix + entry.name)
             elif is_file:
-                yield current / entry.name
+                yield prefix + entry.name
         if which.recursive:
-            waiting.extend(reversed(below))
+            waiting.extend(reversed(folders))
 
 
 def read_list(source: str | None, stdin: BinaryIO | None, *, null: bool) -> Iterator[str]:
@@ -235,7 +267,7 @@ def _read_all(source: str, stdin: BinaryIO | None) -> bytes:
         if source == "-":
             content = stdin.read(_MOST_LIST + 1) if stdin is not None else b""
         else:
-            with open(source, "rb") as file:  # noqa: PTH123 - an empty name is none
+            with open(source, "rb") as file:
                 content = file.read(_MOST_LIST + 1)
     except OSError as error:
         raise UsageError(f"cannot read the list {source!r}: {error.strerror}") from error
@@ -249,16 +281,17 @@ def _read_all(source: str, stdin: BinaryIO | None) -> bytes:
 
 def materialize(found: Input, folder: Path, stdin: BinaryIO | None) -> Path:
     """A file that can be opened twice: the input itself, or what a pipe gave, kept in `folder`."""
-    if found.path is None:
+    path = found.path
+    if path is None:
         return spool(stdin, folder, name="standard input")
     try:
-        is_fifo = stat.S_ISFIFO(found.path.stat().st_mode)
+        is_fifo = stat.S_ISFIFO(path.stat().st_mode)
     except OSError:
-        return found.path  # the probe says what is wrong with it
+        return path  # the probe says what is wrong with it
     if is_fifo:
-        with found.path.open("rb") as pipe:
+        with path.open("rb") as pipe:
             return spool(pipe, folder, name=found.name)
-    return found.path
+    return path
 
 
 def spool(stream: BinaryIO | None, folder: Path, *, name: str) -> Path:
@@ -290,5 +323,5 @@ def in_shard(found: Input, number: int, count: int) -> bool:
     It is decided by the SHA-256 of its path below the folder that was named, so that all machines
     agree, wherever the folder lies on each of them.
     """
-    digest = hashlib.sha256(os.fsencode(found.output.as_posix())).digest()
+    digest = hashlib.sha256(os.fsencode(found.below.replace(os.sep, "/"))).digest()
     return int.from_bytes(digest[:8], "big") % count == number - 1

@@ -6,26 +6,29 @@ import hashlib
 import json
 import os
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from asrcli.core.plan import cost_of
-from asrcli.errors import AsrError, FileUnreadableError
+from asrcli.errors import AsrError, FileUnreadableError, OutputError
 from asrcli.providers.base import Job, Model, Options, Reference
 from asrcli.state.jobs import StoredJob
 from asrcli.state.store import Answer, Output, Store
 from asrcli.transcript import Segment, Timing, Transcript, Word
 
-__all__ = ["FileIdentity", "Memory", "Sums", "request_key"]
+__all__ = ["FileIdentity", "Memory", "Sending", "Sums", "request_key"]
 
 _URL_DAY = "%Y-%m-%d"
 _UPLOAD_SECONDS = 86_400.0
 """How long a file is taken to stay where the service does not say; a refusal is noticed anyway."""
+_SETTLED = 2.0
+"""Seconds; a file changed later than that may change again within one tick of its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +59,32 @@ class Sums:
     cost: float | None = 0.0
 
 
+@dataclass(slots=True)
+class Sending:
+    """Something on its way; `possible_duplicate` is set where it may have been sent twice."""
+
+    possible_duplicate: bool = False
+
+
 def request_key(digest: str, model: Model, options: Options, **more: object) -> str:
     """The identity of a request: the same sound, asked for in the same way, of the same model.
 
     What is not set has no part in it, so that a new option leaves the old keys as they are.
     """
-    asked = {name: value for name, value in asdict(options).items() if value or value is False}
-    for name in ("words", "emotion", "diarize"):
-        if not asked.get(name):
-            asked.pop(name, None)
     extra = {name: value for name, value in more.items() if value is not None}
-    return _hash([digest, model.provider, model.id, asked, extra])
+    return _hash([digest, model.provider, model.id, _asked(options), extra])
+
+
+def _asked(value: Any) -> Any:
+    """What is set in a value: all that is not as it is when nobody says anything."""
+    if is_dataclass(value):
+        found = {entry.name: (getattr(value, entry.name), entry.default) for entry in fields(value)}
+        return {
+            name: _asked(item)
+            for name, (item, default) in found.items()
+            if item != default and item not in ("", ())
+        }
+    return [_asked(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _hash(value: object) -> str:
@@ -81,6 +99,7 @@ class Memory:
     store: Store | None = None
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     """The name of this run."""
+    clock: Callable[[], float] = time.time
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sums: Sums = field(default_factory=Sums)
 
@@ -107,11 +126,14 @@ class Memory:
                     after = os.fstat(file.fileno())
                     if looks[:2] != (after.st_size, after.st_mtime_ns):
                         raise FileUnreadableError(f"{path} changed while it was read")
-                    if store is not None:
+                    if store is not None and self._settled(before.st_mtime):
                         store.remember_digest(path, *looks, digest)
         except OSError as error:
             raise FileUnreadableError(f"cannot read {path}: {error.strerror}") from error
         return FileIdentity(digest, before.st_size, before.st_mtime_ns)
+
+    def _settled(self, modified: float) -> bool:
+        return self.clock() - modified > _SETTLED
 
     def digest_of_reference(self, reference: Reference) -> str:
         """What stands for a recording elsewhere: its place, and for a URL the day as well."""
@@ -125,28 +147,59 @@ class Memory:
     def recall(self, key: str) -> Transcript | None:
         """The transcript that was once answered, or None."""
         answer = self.store.answer(key) if self.store else None
-        return None if answer is None else _read(answer.content)
+        if answer is None:
+            return None
+        try:
+            return _read(answer.content)
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ):  # a later version keeps it otherwise
+            return None
 
-    def keep(self, key: str, transcript: Transcript, *, seconds: float) -> None:
-        """Store a transcript; it is on the disk when this returns."""
+    def keep(self, key: str, transcript: Transcript, *, seconds: float, source: str = "") -> None:
+        """Store a transcript; it is on the disk when this returns.
+
+        `source` is the hash of the recording, by which all of it can be forgotten.
+        """
         if self.store is not None:
-            answer = Answer(transcript.provider, transcript.model, seconds, asdict(transcript))
+            kept = asdict(transcript)
+            answer = Answer(transcript.provider, transcript.model, seconds, kept, source)
             self.store.remember_answer(key, answer)
+
+    def forget(self, paths: Collection[Path] = ()) -> None:
+        """Remove everything, or what is known of some recordings and results; no text stays."""
+        if self.store is None:
+            return
+        if not paths:
+            self.store.forget()
+            return
+        digests = []
+        for path in paths:
+            with suppress(FileUnreadableError):
+                digests.append(self.identify(path).digest)
+        self.store.forget_files(paths, digests=digests)
 
     # --- what leaves this computer ----------------------------------------------------------------
 
     @contextmanager
     def sending(
         self, model: Model, *, host: str, seconds: float, size: int, digest: str
-    ) -> Iterator[None]:
-        """Write down that sound leaves this computer, and how that ended."""
+    ) -> Iterator[Sending]:
+        """Write down that sound leaves this computer, and how that ended.
+
+        Raises OutputError if that cannot be written down; then nothing has left.
+        """
+        entry = Sending()
         cost = cost_of(model, seconds)
         with self._lock:
             total = self._sums
             both = None if cost is None or total.cost is None else total.cost + cost
             self._sums = Sums(total.requests + 1, total.bytes + size, total.seconds + seconds, both)
         if self.store is None:
-            yield
+            yield entry
             return
         number = self.store.sending(
             host=host,
@@ -158,12 +211,19 @@ class Memory:
             cost=cost,
         )
         try:
-            yield
+            yield entry
         except BaseException as error:
             twice = isinstance(error, AsrError) and error.possible_duplicate
-            self.store.sent(number, "failed", possible_duplicate=twice)
+            self._sent(number, "failed", twice=twice or entry.possible_duplicate)
             raise
-        self.store.sent(number, "answered")
+        self._sent(number, "answered", twice=entry.possible_duplicate)
+
+    def _sent(self, number: int, state: str, *, twice: bool) -> None:
+        # An answer must not be lost because the disk is full: it is what was paid for. The entry
+        # still says that it was sent, and storing the answer will tell what is wrong.
+        with suppress(OutputError):
+            assert self.store is not None
+            self.store.sent(number, state, possible_duplicate=twice)
 
     @property
     def sums(self) -> Sums:
@@ -189,8 +249,8 @@ class Memory:
     def keep_upload(self, key: str, reference: Reference) -> None:
         """Store where a file lies."""
         if self.store is not None:
-            expires = reference.expires or datetime.now(UTC)
-            ends = expires.timestamp() + (0.0 if reference.expires else _UPLOAD_SECONDS)
+            known = reference.expires
+            ends = known.timestamp() if known else self.clock() + _UPLOAD_SECONDS
             self.store.remember_upload(key, reference.provider or "", reference.location, ends)
 
     def forget_upload(self, key: str) -> None:
@@ -229,20 +289,27 @@ class Memory:
         location: str,
         options: Options,
         seconds: float,
+        source: str | None = None,
+        expires: datetime | None = None,
     ) -> None:
-        """Write down that a job is about to be submitted."""
+        """Write down that a job is about to be submitted: from here on by this run alone.
+
+        `source` is the path or URL of the recording, `expires` the end of what lies at `location`.
+        Raises LockedError while another run submits the same, or if it has just done so.
+        """
         if self.store is not None:
-            asked = {k: v for k, v in asdict(options).items() if v}
             self.store.jobs.intend(
                 key,
                 provider=model.provider,
                 model=model.id,
                 host=host,
-                name=name.encode("utf-8", "replace").decode(),
+                name=name,
                 location=location,
-                options=json.dumps(asked, sort_keys=True),
+                options=json.dumps(_asked(options), sort_keys=True),
                 seconds=seconds,
                 owner=self.owner,
+                source=source,
+                expires=expires,
             )
 
     def submitted_job(self, key: str, job: Job, *, possible_duplicate: bool = False) -> None:
@@ -255,6 +322,11 @@ class Memory:
                 unproven=job.unproven,
                 possible_duplicate=possible_duplicate,
             )
+
+    def withdraw_job(self, key: str) -> None:
+        """The service has certainly not taken it: it was refused, or nothing was sent."""
+        if self.store is not None:
+            self.store.jobs.withdraw(key)
 
     def update_job(self, key: str, state: str, error: AsrError | None = None) -> None:
         """Write down how far it is, and why it failed."""
@@ -280,20 +352,18 @@ class Memory:
     def was_edited(self, path: Path) -> bool:
         """True if somebody changed the file since a run wrote it."""
         known = self.store.output(path) if self.store else None
-        return known is not None and path.is_file() and _file_digest(path) != known.digest
+        return known is not None and path.is_file() and self._digest(path) != known.digest
 
     def finished(self, path: Path, source: str, options: str) -> None:
         """The file was written."""
         if self.store is not None and path.is_file():
-            self.store.remember_output(path, Output(source, options, _file_digest(path)))
+            self.store.remember_output(path, Output(source, options, self._digest(path)))
 
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # it cannot be read: it is not what was written
-        return ""
+    def _digest(self, path: Path) -> str:
+        try:
+            return self.identify(path).digest
+        except FileUnreadableError:  # it cannot be read: it is not what was written
+            return ""
 
 
 # --- transcripts as plain JSON ----------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from asrcli.core.inputs import Input
 from asrcli.errors import OutputError, UsageError
 
-__all__ = ["Destination", "Target", "prepare_folders", "refuse_inputs"]
+__all__ = ["Destination", "Target", "existing", "prepare_folders", "refuse_inputs"]
 
 _NEED_FOLDER = frozenset({"json", "srt", "vtt"})
 """Formats of which several do not make one stream."""
@@ -19,10 +19,15 @@ _NEED_FOLDER = frozenset({"json", "srt", "vtt"})
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One file to write."""
+    """One file to write; there may be very many, so its path is kept as text."""
 
-    path: Path
+    file: str
     format: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is written."""
+        return Path(self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,64 +81,94 @@ class Destination:
         if self.to_stdout:
             return [[] for _ in inputs]
         if self.file is not None:
-            return [[Target(self.file, self.formats[0])] for _ in inputs]
-        folder = self.folder or Path()
-        stems = Counter(_folded(_stem(i.output)) for i in inputs)
+            return [[Target(str(self.file), self.formats[0])] for _ in inputs]
+        top = str(self.folder or "")
+        top = f"{top}{os.sep}" if top and not top.endswith(os.sep) else top
+        stems = [_stem(i.below) for i in inputs]
+        folded = [_folded(stem) for stem in stems]
+        counts = Counter(folded)
         plan = []
-        for one in inputs:
-            alone = stems[_folded(_stem(one.output))] == 1
-            base = _stem(one.output) if alone else one.output
-            plan.append([Target(folder / f"{base}{suffixes[kind]}", kind) for kind in self.formats])
-        _refuse_collisions(inputs, plan)
+        for one, stem, key in zip(inputs, stems, folded, strict=True):
+            base = top + (stem if counts[key] == 1 else one.below)
+            plan.append([Target(base + suffixes[kind], kind) for kind in self.formats])
+        if len(counts) < len(stems):
+            _refuse_collisions(inputs, plan)
         return plan
 
 
+def existing(targets: Iterable[Target]) -> list[Target]:
+    """Those targets whose name is taken; each folder is read once, however many there are."""
+    taken: dict[str, set[str]] = {}
+    found = []
+    for target in targets:
+        folder, name = os.path.split(target.file)
+        if folder not in taken:
+            taken[folder] = {_folded(entry) for entry in _listed(folder)}
+        if _folded(name) in taken[folder] and os.path.lexists(target.file):
+            found.append(target)
+    return found
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or os.curdir)
+    except OSError:  # it is not there yet; or the first result will say what is wrong with it
+        return []
+
+
 def refuse_inputs(targets: Sequence[Target], inputs: Sequence[Input]) -> None:
-    """Raise UsageError where a result would be written over one of the recordings."""
-    taken = {_file_of(i.path): i.name for i in inputs if i.path is not None}
+    """Raise UsageError where a result would be written over one of the recordings.
+
+    `targets` are those that exist.
+    """
+    if not targets:
+        return
+    taken = {_file_of(i.file): i.name for i in inputs if i.file is not None}
     taken.pop(None, None)
     for target in targets:
-        if (name := taken.get(_file_of(target.path))) is not None:
+        if (name := taken.get(_file_of(target.file))) is not None:
             raise UsageError(
-                f"{target.path} is the recording {name} itself", hint="Name another output."
+                f"{target.file} is the recording {name} itself", hint="Name another output."
             )
 
 
-def prepare_folders(targets: Sequence[Target]) -> None:
+def prepare_folders(targets: Iterable[Target]) -> list[Path]:
     """Make the folders that results go to; raises OutputError where one cannot be written."""
-    for folder in dict.fromkeys(target.path.parent for target in targets):
+    folders = [Path(name) for name in dict.fromkeys(os.path.dirname(t.file) for t in targets)]
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
         if not os.access(folder, os.W_OK):
             raise OutputError(f"cannot write into the folder {folder}")
+    return folders
 
 
-def _file_of(path: Path) -> tuple[int, int] | None:
+def _file_of(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
 
 
-def _stem(path: PurePath) -> PurePath:
-    return path.with_suffix("") if path.suffix else path
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0]
 
 
-def _folded(path: PurePath) -> str:
+def _folded(path: str) -> str:
     # Where case does not tell files apart, `A.wav` and `a.wav` would be one.
-    return path.as_posix().casefold()
+    return path.casefold()
 
 
 def _refuse_collisions(inputs: Sequence[Input], plan: list[list[Target]]) -> None:
     taken: dict[str, str] = {}
     for one, targets in zip(inputs, plan, strict=True):
         for target in targets:
-            other = taken.setdefault(_folded(target.path), one.name)
+            other = taken.setdefault(_folded(target.file), one.name)
             if other != one.name:
                 raise UsageError(
-                    f"{other} and {one.name} would both be written to {target.path}",
+                    f"{other} and {one.name} would both be written to {target.file}",
                     hint="Transcribe them into different folders.",
                 )

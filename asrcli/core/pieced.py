@@ -114,11 +114,12 @@ class Piecer:
         cues: bool = False,
         channels: Sequence[int | None] = (None,),
         normalize: bool = False,
+        source: str = "",
         on_part: Callable[[float, bool], None] = lambda _seconds, _known: None,
     ) -> Pieced:
         """Send all pieces of a recording; what fails is in the result, not raised.
 
-        `on_part` gets the seconds of the recording that are done, silence included, and whether
+        `source` is the hash of the file. `on_part` gets the seconds of the recording that are done, silence included, and whether
         they were known. Raises what decoding raises, and any error that stops the run.
         """
         found = Pieced()
@@ -127,7 +128,7 @@ class Piecer:
         for parcel in self._cut(audio, longest, channels, cues=cues, normalize=normalize):
             if _is_hopeless(found):
                 break
-            under_way.append(self._begin(parcel, audio, model, options))
+            under_way.append(self._begin(parcel, audio, model, options, source))
             while under_way and (
                 len(under_way) >= 2 * self._calls + self._cores or under_way[0].answer.done()
             ):
@@ -194,9 +195,11 @@ class Piecer:
 
     # --- from a piece to its answer ---------------------------------------------------------------
 
-    def _begin(self, parcel: Parcel, audio: AudioFile, model: Model, options: Options) -> _Sent:
+    def _begin(
+        self, parcel: Parcel, audio: AudioFile, model: Model, options: Options, source: str
+    ) -> _Sent:
         digest = parcel.digest()
-        key = request_key(digest, model, options, piece=True)
+        key = request_key(digest, model, options, piece=True, host=self._asker.place)
         known = self._asker.known(key)
         if known is not None:
             done: Future[Answered] = Future()
@@ -218,7 +221,7 @@ class Piecer:
         def sent() -> Answered:
             piece = file.result()
             try:
-                return self._ask(key, piece, model, options, digest)
+                return self._ask(key, piece, model, options, digest, source)
             finally:
                 with contextlib.suppress(OSError):
                     piece.path.unlink()
@@ -247,21 +250,35 @@ class Piecer:
         )
 
     def _ask(
-        self, key: str, piece: AudioFile, model: Model, options: Options, digest: str
+        self,
+        key: str,
+        piece: AudioFile,
+        model: Model,
+        options: Options,
+        digest: str,
+        source: str,
     ) -> Answered:
         try:
             return self._asker.ask(
-                key, lambda: piece, model, options, digest=digest, seconds=piece.duration
+                key,
+                lambda: piece,
+                model,
+                options,
+                digest=digest,
+                seconds=piece.duration,
+                source=source,
             )
         except InputRefusedError:
             if piece.duration <= _SHORTEST_CUT:
                 raise
         # Too long or too large after all, whatever the pages say: cut again, once.
-        found = self._cut_again(piece, model, options)
-        self._asker.memory.keep(key, found, seconds=piece.duration)
+        found = self._cut_again(piece, model, options, source)
+        self._asker.memory.keep(key, found, seconds=piece.duration, source=source)
         return Answered(found, known=False)
 
-    def _cut_again(self, piece: AudioFile, model: Model, options: Options) -> Transcript:
+    def _cut_again(
+        self, piece: AudioFile, model: Model, options: Options, source: str
+    ) -> Transcript:
         parts = []
         sound = blocks(piece.path, container=piece.container, sample_rate=_RATE)
         with closing(sound):
@@ -269,10 +286,10 @@ class Piecer:
                 file = self._encoded(parcel, piece, model)
                 try:
                     digest = parcel.digest()
-                    key = request_key(digest, model, options, piece=True)
+                    key = request_key(digest, model, options, piece=True, host=self._asker.place)
                     answered = self._asker.ask(
                         key, lambda file=file: file, model, options,  # type: ignore[misc]
-                        digest=digest, seconds=file.duration,
+                        digest=digest, seconds=file.duration, source=source,
                     )  # fmt: skip
                 finally:
                     with contextlib.suppress(OSError):

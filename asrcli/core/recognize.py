@@ -100,7 +100,8 @@ class Recognizer:
                 audio, choice.model, self.changes, timed=self.timed, apart=self._apart(choice)
             )
             self.detail(f"{found.name}: {route} with {choice.model.id}, since {why}")
-            work = _Work(found.name, audio, identity, choice, self.options_for(choice), watcher)
+            options = self.options_for(choice)
+            work = _Work(found.name, audio, identity, choice, options, watcher, found.file)
             if route is Route.JOB:
                 return self._by_job(work)
             if longest is not None:
@@ -161,11 +162,12 @@ class Recognizer:
         choice = self.choose(None)
         options = self.options_for(choice)
         digest = self.memory.digest_of_reference(reference)
-        key = request_key(digest, choice.model, options)
+        key = request_key(digest, choice.model, options, host=self.asker.place)
         if self.jobs is not None and _is_job(choice.model):
             answered = self.jobs.run(
                 key, lambda: reference, choice.model, options,
-                name=found.name, digest=digest, seconds=0.0, on_status=watcher.on_status,
+                name=found.name, digest=digest, seconds=0.0, source=reference.location,
+                on_status=watcher.on_status,
             )  # fmt: skip
         else:
             answered = self.asker.ask(
@@ -236,6 +238,7 @@ class Recognizer:
             "track": self.opener.track or None,
             "channel": self.changes.channel,
             "normalize": self.changes.normalize or None,
+            "host": self.asker.place,
         }
         return request_key(work.identity.digest, work.choice.model, work.options, **changes, **more)
 
@@ -264,6 +267,7 @@ class Recognizer:
                 name=work.name,
                 digest=work.identity.digest,
                 seconds=work.audio.duration,
+                source=work.source,
                 on_status=work.watcher.on_status,
                 check=work.check_unchanged,
             )
@@ -288,6 +292,7 @@ class Recognizer:
             cues=route is Route.CUES,
             channels=self._channels(work.audio, apart=apart),
             normalize=self.changes.normalize,
+            source=work.identity.digest,
             on_part=work.watcher.on_part,
         )
         work.check_unchanged()
@@ -300,7 +305,9 @@ class Recognizer:
         )
         error = self._missing(pieced, work.name)
         if error is None:
-            self.memory.keep(key, transcript, seconds=work.audio.duration)
+            self.memory.keep(
+                key, transcript, seconds=work.audio.duration, source=work.identity.digest
+            )
         note = f"{work.name}: {pieced.count} pieces"
         self.detail(note)
         return Recognized(transcript, work.audio, route, note, known=pieced.known, error=error)
@@ -341,6 +348,8 @@ class _Work:
     choice: Choice
     options: Options
     watcher: Watcher
+    source: str | None = None
+    """Its path, if it has one."""
 
     def check_unchanged(self) -> None:
         """Raise FileUnreadableError if the file is no longer what was looked at."""

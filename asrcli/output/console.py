@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Console"]
 
+_TABLE_WIDTH = 120
+"""Columns below which the table of a plan would be more folds than words."""
+
 
 class Console:
     """The two streams of a run; `stdout` and `stderr` are None where they are closed.
@@ -99,7 +102,11 @@ class Console:
     ) -> None:
         """Print a table: drawn on a terminal; elsewhere as TSV, with the columns' names first."""
         if self._out.terminal:
-            self._write_screen([self._drawn(columns, rows, title)])
+            from asrcli.output.tables import drawn_table
+
+            size, color = self._out.size(self._environ), self._colored(self._out)
+            drawn = drawn_table(columns, rows, size=size, color=color, title=title)
+            self._write_screen([drawn])
         else:
             self.write_data("\t".join(map(for_tsv, row)) + "\n" for row in (columns, *rows))
 
@@ -155,26 +162,46 @@ class Console:
                 told += f"{elapsed:.1f} s"
             self._say("asrcli:", told, style="dim")
 
-    def summary(self, record: Mapping[str, Any]) -> None:
-        """The record of the whole run, the last line that a program reads; for JSON only."""
+    def summary(
+        self, record: Mapping[str, Any], *, failures: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """What the whole run came to; `failures` are names and messages, as many as there are.
+
+        For a program it is the last line. Of several inputs someone who watches gets a table with
+        the first of the failures, and a log a line.
+        """
         if self._progress == "json":
             with self._screen():
                 self._err.write(f"{for_json(record)}\n")
+        elif record["total"] > 1 and not self._quiet:
+            from asrcli.output.summaries import failure_rows, rows, sentence
+
+            if not self._watched:
+                self._say("asrcli:", sentence(record))
+                return
+            self._list(rows(record), style="bold")
+            self._list(failure_rows(failures, failed=record["failed"]), style="red")
 
     def plan(self, rows: Iterable[PlanRow], *, rpm: float | None, as_json: bool) -> None:
-        """What a run would do: a table, or records, one a line."""
-        from asrcli.output.plans import COLUMNS, plan_cells, plan_records
+        """What a run would do: a table, lines of tab-separated values, or records, one a line."""
+        from asrcli.output import plans
 
         if as_json:
-            self.write_data(plan_records(rows, rpm=rpm))
+            self.write_data(plans.plan_records(rows, rpm=rpm))
+        elif not self._out.terminal:
+            rows = list(rows)
+            self.table(plans.FIELDS, map(plans.plan_fields, rows))
+            self.note(plans.total_words(plans.plan_totals(rows, rpm=rpm)))
+        elif self._out.size(self._environ)[0] < _TABLE_WIDTH:
+            self._write_screen(plans.plan_blocks(rows, rpm=rpm))
         else:
-            self.table(COLUMNS, plan_cells(rows, rpm=rpm))
+            self.table(plans.COLUMNS, plans.plan_cells(rows, rpm=rpm))
 
     @contextmanager
     def progress(self, total: int, *, duration: float | None = None) -> Iterator[Progress]:
         """Show how far the work on so many inputs is; `duration` is that of all their audio."""
         shown = Progress(
-            display := self._choose_display(total),
+            display := self._choose_display(),
             self._lock,
             total=total,
             duration=duration,
@@ -192,14 +219,18 @@ class Console:
 
     # --- how ----------------------------------------------------------------------------------
 
-    def _choose_display(self, total: int) -> Display:
+    def _choose_display(self) -> Display:
         if self._progress == "json":
             return JSONDisplay(self._err)
         if self._progress == "none" or self._quiet:
             return NoDisplay()
-        if self._err.terminal and not is_dumb(self._environ):
+        if self._watched:
             return LiveDisplay(self._err, self._environ, color=self._colored(self._err))
-        return PlainDisplay(self._err) if total > 1 else NoDisplay()
+        return PlainDisplay(self._err)
+
+    @property
+    def _watched(self) -> bool:
+        return self._err.terminal and not is_dumb(self._environ)
 
     def _colored(self, stream: DataStream | NoticeStream) -> bool:
         return wants_color(self._color, self._environ, terminal=stream.terminal)
@@ -234,33 +265,14 @@ class Console:
                 self._at_line_start = chunk.endswith("\n")
             self._out.flush()
 
-    def _drawn(self, columns: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> str:
-        from io import StringIO
+    def _list(self, rows: Iterable[tuple[str, str]], *, style: str) -> None:
+        from asrcli.output.tables import drawn_list
 
-        from rich import box
-        from rich.console import Console as RichConsole
-        from rich.table import Table
-        from rich.text import Text
-
-        width, height = self._out.size(self._environ)
-        color = self._colored(self._out)
-        paper = StringIO()
-        console = RichConsole(
-            file=paper,
-            width=width,
-            height=height,
-            force_terminal=True,
-            color_system="standard" if color else None,
-            no_color=not color,
-        )
-        table = Table(title=for_terminal(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
-        table.show_edge = table.pad_edge = False
-        for column in columns:
-            table.add_column(Text(for_terminal(column)), overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(for_terminal(cell)) for cell in row))
-        console.print(table)
-        return paper.getvalue()
+        size, color = self._err.size(self._environ), self._colored(self._err)
+        unicode = self._err.unicode
+        drawn = drawn_list(rows, size=size, color=color, style=style, unicode=unicode)
+        with self._screen():
+            self._err.write(drawn)
 
 
 def _names(message: str, name: str) -> bool:

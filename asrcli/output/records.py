@@ -8,9 +8,9 @@ who says "bearer". Names of files keep bytes that are no UTF-8 as lone surrogate
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from asrcli.errors import AsrError
 from asrcli.output.lines import line_chunks, slices
@@ -18,12 +18,19 @@ from asrcli.output.sanitize import for_json, for_text, is_unicode
 from asrcli.secret import redact
 from asrcli.transcript import Segment, Transcript, Word
 
+if TYPE_CHECKING:
+    from asrcli.output.plans import PlanRow, PlanTotals
+    from asrcli.output.progress import Ended, State
+
 __all__ = [
     "detached_record",
     "error_value",
     "failure_record",
     "final_record",
+    "input_record",
     "partial_record",
+    "plan_record",
+    "plan_total_record",
     "progress_record",
     "result_chunks",
     "result_record",
@@ -150,25 +157,42 @@ def final_record(segment: Segment, *, index: int) -> Record:
     return _heard("final", segment, index)
 
 
-def progress_record(
-    *,
-    total: int,
-    done: int,
-    failed: int,
-    duration: float | None,
-    duration_done: float,
-    elapsed: float,
-) -> Record:
+def progress_record(state: State) -> Record:
     """How far a run is: inputs, seconds of audio (None if unknown), seconds of the clock."""
     return {
         "v": VERSION,
         "type": "progress",
-        "total": total,
-        "done": done,
-        "failed": failed,
-        "duration": _seconds(duration),
-        "duration_done": _seconds(duration_done),
-        "elapsed": _seconds(elapsed),
+        "total": state.total,
+        "done": state.done,
+        "failed": state.failed,
+        "skipped": state.skipped,
+        "cancelled": state.cancelled,
+        "duration": _seconds(state.duration),
+        "estimated": state.estimated,
+        "duration_done": _seconds(state.duration_done),
+        "reused_seconds": _seconds(state.reused),
+        "share": round(state.share, 4),
+        "rate": _seconds(state.rate),
+        "seconds_left": _seconds(state.seconds_left),
+        "elapsed": _seconds(state.elapsed),
+        "in_flight": state.in_flight,
+        "bytes_sent": state.bytes_sent,
+    }
+
+
+def input_record(ended: Ended) -> Record:
+    """What became of one input, told when it ends: without its text, which is a result."""
+    error: Record | None = None
+    if isinstance(ended.error, AsrError):
+        error = error_value(ended.error)
+    elif ended.error is not None:
+        error = {"message": _message(ended.error)}
+    return {
+        **_head("input", ended.name),
+        "status": ended.status,
+        "seconds": _seconds(ended.seconds),
+        "elapsed": _seconds(ended.elapsed),
+        "error": error,
     }
 
 
@@ -180,10 +204,21 @@ def summary_record(
     elapsed: float,
     duration: float | None = None,
     billed_seconds: float | None = None,
+    requests: int | None = None,
+    bytes_sent: int | None = None,
+    cost: float | None = None,
+    cost_known: bool | None = None,
+    reused_seconds: float | None = None,
     **extra: Any,
 ) -> Record:
-    """The last record of a run of `total` inputs; `statuses` are those of the records so far."""
-    counts = {word: statuses.count(word) for word in ("ok", "partial", "failed", "skipped")}
+    """The last record of a run of `total` inputs; `statuses` are those of the records so far.
+
+    `duration` and `reused_seconds` are of audio, the latter what was answered by earlier runs.
+    `cost` is an estimate in US dollars, None where a price is not known; it is known if it is
+    given, unless `cost_known` says otherwise. `rtf` is of all audio, reused or not.
+    """
+    words = ("ok", "partial", "failed", "skipped", "submitted")
+    counts = {word: statuses.count(word) for word in words}
     return {
         "v": VERSION,
         "type": "summary",
@@ -195,8 +230,23 @@ def summary_record(
         "duration": _seconds(duration),
         "rtf": _rtf(elapsed, duration),
         "billed_seconds": _seconds(billed_seconds),
+        "reused_seconds": _seconds(reused_seconds),
+        "requests": requests,
+        "bytes_sent": bytes_sent,
+        "cost": None if cost is None else round(cost, 6),
+        "cost_known": cost is not None if cost_known is None else cost_known,
         **extra,
     }
+
+
+def plan_record(row: PlanRow) -> Record:
+    """What a run would do with one input."""
+    return {**_head("plan", row.name), **_plain(asdict(row), but={"name"})}
+
+
+def plan_total_record(totals: PlanTotals) -> Record:
+    """What it would do with all of them together."""
+    return {"v": VERSION, "type": "plan_total", **_plain(asdict(totals))}
 
 
 def error_value(error: AsrError) -> Record:
@@ -256,6 +306,17 @@ def _word(word: Word) -> Record:
         "end": _seconds(word.end),
         "confidence": word.confidence,
     }
+
+
+def _plain(fields: Mapping[str, Any], *, but: Collection[str] = ()) -> Record:
+    """Fields as they stand, texts cleaned and numbers without noise."""
+    return {name: _value(value) for name, value in fields.items() if name not in but}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str):
+        return _message(value)
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _message(text: str) -> str:

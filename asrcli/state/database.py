@@ -1,68 +1,53 @@
 """The file behind the state: SQLite with a write-ahead log, for many threads and processes.
 
 What must survive a power cut is flushed to the disk before a call returns; threads that write at
-the same moment share one flush. A damaged file is set aside with a note, and a new one begun; one
-of a later version of asrcli is left alone.
+the same moment share one flush. A damaged file is set aside with a note, and a new one begun, also
+in the middle of a run; one of a later version of asrcli or of another program is left alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
-from asrcli.errors import ConfigurationError, OutputError
+from asrcli.errors import LockedError, OutputError
+from asrcli.state import schema
+from asrcli.state.locks import KernelLock
 
-__all__ = ["SCHEMA", "Database"]
+__all__ = ["Database", "Statement"]
 
-SCHEMA = 1
-_BUSY_SECONDS = 30.0
-_REMEDY = "--state PATH puts it elsewhere; --no-cache does without."
+_ATTEMPTS = 5
+"""How often in a row the file may vanish or be found damaged."""
+_LEAST_BYTES = 512
+"""The smallest page of SQLite, which takes anything shorter for a new file, and overwrites it."""
+_MISTAKES = (
+    sqlite3.ProgrammingError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.NotSupportedError,
+    sqlite3.InterfaceError,
+)
+"""Errors that are ours, not the file's."""
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS answers (
-  key TEXT PRIMARY KEY, created REAL NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
-  seconds REAL NOT NULL, content TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uploads (
-  key TEXT PRIMARY KEY, created REAL NOT NULL, expires REAL, provider TEXT NOT NULL,
-  location TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outputs (
-  path BLOB PRIMARY KEY, created REAL NOT NULL, source TEXT NOT NULL, options TEXT NOT NULL,
-  digest TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-  path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, inode INTEGER NOT NULL,
-  digest TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vocabularies (
-  key TEXT PRIMARY KEY, created REAL NOT NULL, id TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ledger (
-  number INTEGER PRIMARY KEY, sent REAL NOT NULL, host TEXT NOT NULL, provider TEXT NOT NULL,
-  model TEXT NOT NULL, seconds REAL NOT NULL, bytes INTEGER NOT NULL, digest TEXT NOT NULL,
-  cost REAL, state TEXT NOT NULL, possible_duplicate INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS jobs (
-  key TEXT PRIMARY KEY, id TEXT, provider TEXT NOT NULL, model TEXT NOT NULL, host TEXT NOT NULL,
-  name TEXT NOT NULL, location TEXT NOT NULL, options TEXT NOT NULL, state TEXT NOT NULL,
-  created REAL NOT NULL, updated REAL NOT NULL, seconds REAL NOT NULL, code TEXT, message TEXT,
-  unproven INTEGER NOT NULL DEFAULT 0, possible_duplicate INTEGER NOT NULL DEFAULT 0,
-  owner TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID;
-"""
 Statement = tuple[str, Sequence[Any]]
+_T = TypeVar("_T")
+_Identity = tuple[int, int]
 
 
 class Database:
-    """One file; `warn` is told once when a damaged one was set aside."""
+    """One file; `warn` is told when a damaged one was set aside.
+
+    Raises OutputError where the file cannot be made, read or written; ConfigurationError for one
+    that is to be left alone. `patience`: seconds that other processes are waited for.
+    """
 
     def __init__(
         self,
@@ -70,203 +55,285 @@ class Database:
         *,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
+        patience: float = 30.0,
     ) -> None:
         self.path = path
         self.clock = clock
         self._warn = warn
+        self._patience = patience
         self._lock = threading.RLock()
-        self._gathering = threading.Condition()
+        self._flushing = threading.Lock()
+        self._gathering = threading.Lock()
         self._waiting: list[_Write] = []
-        self._leads = False
-        self._connection = self._opened()
+        self._closed = False
+        self._connection, self._file = self._opened()
 
     def close(self) -> None:
-        """Close the file; nothing can be asked of it any more."""
+        """Close the file; what is asked of it later is an OutputError. May be called twice."""
         with self._lock:
+            self._closed = True
             self._connection.close()
 
     # --- reading and writing ----------------------------------------------------------------------
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a question; none if the file was found damaged, and set aside."""
-        with self._lock:
-            try:
-                return self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                self._mend(error)
-                return self._connection.execute(sql, values).fetchall()
+        return self._done(lambda connection: connection.execute(sql, values).fetchall())
 
     def write(self, *statements: Statement) -> None:
         """Carry out all statements or none; they survive a crash of the program."""
-        with self._lock:
-            self._carried_out(statements, synchronous="NORMAL")
+        self._done(lambda connection: _transaction(connection, statements, "NORMAL"), writes=True)
 
     def insert(self, sql: str, values: Sequence[Any]) -> int:
-        """Carry out one insertion; gives the number of the row."""
-        with self._lock:
-            try:
-                return int(self._connection.execute(sql, values).lastrowid or 0)
-            except sqlite3.Error as error:
-                self._mend(error)
-                return int(self._connection.execute(sql, values).lastrowid or 0)
+        """Carry out one insertion as `write` does; gives the number of the row."""
+        return self._done(
+            lambda connection: _transaction(connection, [(sql, values)], "NORMAL"), writes=True
+        )
 
     def write_safely(self, *statements: Statement) -> None:
-        """The same; when it returns they survive a power cut, too.
+        """As `write`; when it returns they survive a power cut, too.
 
-        The first thread flushes for all that come while it is at it.
+        The first thread flushes for all that come while it waits for its turn.
         """
         mine = _Write(statements)
         with self._gathering:
             self._waiting.append(mine)
-            while self._leads and not mine.done:
-                self._gathering.wait()
-            if mine.done:
-                mine.check()
-                return
-            self._leads = True
+        with self._flushing:
+            if not mine.ended:
+                self._flush()
+        if mine.error is not None:
+            raise mine.error
+
+    def _flush(self) -> None:
+        with self._gathering:
             batch, self._waiting = self._waiting, []
         try:
-            self._flush(batch)
-        finally:
-            with self._gathering:
-                self._leads = False
-                for write in batch:
-                    write.done = True
-                self._gathering.notify_all()
-        mine.check()
-
-    def _flush(self, batch: Sequence[_Write]) -> None:
-        try:
-            with self._lock:
-                together = [statement for write in batch for statement in write.statements]
-                self._carried_out(together, synchronous="FULL")
-        except BaseException as error:
-            for write in batch:
-                write.error = error
-            if not isinstance(error, Exception):
-                raise
-
-    def _carried_out(self, statements: Sequence[Statement], *, synchronous: str) -> None:
-        try:
-            self._transaction(statements, synchronous)
-        except sqlite3.Error as error:
-            self._mend(error)
-            self._transaction(statements, synchronous)
-
-    def _transaction(self, statements: Sequence[Statement], synchronous: str) -> None:
-        connection = self._connection
-        connection.execute(f"PRAGMA synchronous={synchronous}")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for sql, values in statements:
-                connection.execute(sql, values)
-            connection.execute("COMMIT")
+            self._flush_together(batch)
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+            # A signal stops this thread, not the others: one of them takes over.
+            with self._gathering:
+                self._waiting += [write for write in batch if not write.ended]
             raise
 
-    def erase(self, statements: Sequence[Statement]) -> None:
-        """Carry out deletions so that nothing of what they concern stays in any file."""
-        with self._lock:
-            self._transaction(statements, "FULL")
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    # --- opening, and what goes wrong -------------------------------------------------------------
-
-    def _opened(self) -> sqlite3.Connection:
+    def _flush_together(self, batch: Sequence[_Write]) -> None:
+        together = [statement for write in batch for statement in write.statements]
         try:
-            return self._connected()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise self._failure(error) from error
-        self._set_aside()
-        return self._connected()
+            self._flushed(together)
+        except Exception:  # noqa: BLE001 - each thread gets the error that is its own
+            for write in batch:
+                try:
+                    self._flushed(write.statements)
+                except Exception as error:  # noqa: BLE001
+                    write.error = error
+                write.ended = True
+        else:
+            for write in batch:
+                write.ended = True
+
+    def _flushed(self, statements: Sequence[Statement]) -> None:
+        self._done(lambda connection: _transaction(connection, statements, "FULL"), writes=True)
+
+    def erase(self, *statements: Statement) -> None:
+        """Carry out deletions so that nothing of what they concern stays in the file or its log.
+
+        Raises LockedError while other processes keep the log in use; the deletion stands.
+        """
+
+        def erased(connection: sqlite3.Connection) -> bool:
+            _transaction(connection, statements, "FULL")
+            connection.execute("VACUUM")
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+
+        if not self._done(erased, writes=True):
+            raise LockedError(
+                f"other runs use {self.path}: what was removed is still in its log",
+                hint="Run it again when they have ended.",
+            )
+
+    def remains(self) -> list[Path]:
+        """Damaged files that were set aside, with their logs."""
+        return sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.damaged-*"))
+
+    # --- what may go wrong ------------------------------------------------------------------------
+
+    def _done(self, action: Callable[[sqlite3.Connection], _T], *, writes: bool = False) -> _T:
+        """Do it in a sound file: one that is damaged or was moved away gives way to a new one."""
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                connection = self._current()
+                try:
+                    result = self._patiently(lambda: action(connection))  # noqa: B023 - used now
+                except sqlite3.Error as error:
+                    self._mend(error)
+                    continue
+                # Written into a file that another process set aside meanwhile: once more.
+                if not writes or _identity(self.path) == self._file:
+                    return result
+            raise self._failure("it does not stay in its place")
+
+    def _current(self) -> sqlite3.Connection:
+        if self._closed:
+            raise self._failure("it was closed")
+        if _identity(self.path) != self._file:
+            self._connection.close()
+            self._connection, self._file = self._opened()
+        return self._connection
+
+    def _patiently(self, action: Callable[[], _T]) -> _T:
+        # SQLite waits by itself, except where it fears that two would wait for each other.
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                if not _named(error, "SQLITE_BUSY") or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
+
+    def _mend(self, error: sqlite3.Error) -> None:
+        """Begin a new file in place of a damaged one; raises for all that is no damage."""
+        if isinstance(error, _MISTAKES):
+            raise error
+        if not _is_damage(error):
+            self._fail(error)
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        self._set_aside(self._file)
+        self._connection, self._file = self._opened()
+
+    def _fail(self, error: Exception) -> NoReturn:
+        reason = getattr(error, "strerror", None) or str(error)
+        if _named(error, "SQLITE_FULL"):
+            reason = os.strerror(errno.ENOSPC)
+        raise self._failure(reason) from error
+
+    def _failure(self, reason: str) -> OutputError:
+        return OutputError(
+            f"cannot keep the state database {self.path}: {reason}",
+            hint="--state PATH puts it elsewhere; --no-cache does without.",
+        )
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def _opened(self) -> tuple[sqlite3.Connection, _Identity]:
+        for _ in range(_ATTEMPTS):
+            try:
+                self._make()
+                file = _identity(self.path)
+                connection = self._patiently(self._connected)
+            except OSError as error:
+                self._fail(error)
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    self._fail(error)
+                self._set_aside(file)
+                continue
+            if file is not None and _identity(self.path) == file:
+                return connection, file
+            connection.close()
+        raise self._failure("it does not stay in its place")
+
+    def _make(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made with its mode, so that no other user can open it in between. One that exists is not
+        # opened here: closing it would take away the locks that this process has on it.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _connected(self) -> sqlite3.Connection:
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Made with its mode, so that no other user can open it in between.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise self._failure(error) from error
+        if 0 < self.path.stat().st_size < _LEAST_BYTES:
+            raise schema.DamagedError("the file is too short")
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path, timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(connection)
+            connection.execute("PRAGMA secure_delete=ON").fetchall()
+            if not schema.is_current(connection, self.path):
+                with self._alone():
+                    connection.execute("PRAGMA journal_mode=WAL").fetchall()
+                    schema.bring_up(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA:
-            raise ConfigurationError(
-                f"the state database {self.path} is of a later version of asrcli",
-                hint="Update asrcli, or use another one: --state PATH.",
-            )
-        connection.execute("PRAGMA secure_delete=ON")
-        if version == SCHEMA:
-            # A file that was cut short still has its first page.
-            connection.execute("SELECT key FROM jobs LIMIT 1").fetchall()
-            return
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT")
-
-    def _mend(self, error: sqlite3.Error) -> None:
-        """Begin a new file in place of a damaged one; raises for all that is no damage."""
-        if not _is_damage(error):
-            raise self._failure(error) from error
-        self._connection.close()
-        self._set_aside()
-        self._connection = self._connected()
-
-    def _set_aside(self) -> None:
-        """Move a damaged file away, unless another process was faster."""
-        with _alone(self.path.with_name(f"{self.path.name}.mending")):
-            try:
-                self._connected().close()
-            except sqlite3.DatabaseError:
-                pass
-            else:
-                return
-            aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            self.path.replace(aside)
+    def _set_aside(self, damaged: _Identity | None) -> None:
+        """Move the damaged file away, unless another process was faster."""
+        try:
+            with self._alone():
+                if damaged is None or _identity(self.path) != damaged:
+                    return
+                aside = self._with(f".damaged-{time.time_ns()}")
+                # The log goes first: what is written to one beside no file would be taken along.
+                with contextlib.suppress(FileNotFoundError):
+                    self._with("-wal").replace(aside.with_name(f"{aside.name}-wal"))
+                self._with("-shm").unlink(missing_ok=True)
+                self.path.replace(aside)
+        except OSError as error:
+            self._fail(error)
         self._warn(f"the state database was damaged; it is now {aside}, and a new one begins")
 
-    def _failure(self, error: Exception) -> OutputError:
-        reason = getattr(error, "strerror", None) or str(error)
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-            reason = os.strerror(errno.ENOSPC)
-        return OutputError(f"cannot keep the state database {self.path}: {reason}", hint=_REMEDY)
+    def _with(self, suffix: str) -> Path:
+        return self.path.with_name(self.path.name + suffix)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time makes the file, or sets it aside."""
+        lock = KernelLock(self._with(".lock"))
+        try:
+            held = lock.acquire(wait=self._patience)
+        except OSError:  # SQLite needs the same locks, and will say so
+            yield
+            return
+        if not held:
+            raise self._failure("another process is at work on it, and does not end")
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 class _Write:
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
-        self.done = False
-        self.error: BaseException | None = None
+        self.ended = False
+        self.error: Exception | None = None
 
-    def check(self) -> None:
-        """Raise what went wrong."""
-        if self.error is not None:
-            raise self.error
+
+def _transaction(
+    connection: sqlite3.Connection, statements: Sequence[Statement], synchronous: str
+) -> int:
+    """All or nothing; gives the number of the row that was inserted last."""
+    connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute("BEGIN IMMEDIATE")
+    last = 0
+    try:
+        for sql, values in statements:
+            last = connection.execute(sql, values).lastrowid or 0
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return last
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _named(error: Exception, *names: str) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(names)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    name = getattr(error, "sqlite_errorname", "")
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such table" in str(error)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time; the file stays, and is empty."""
-    from filelock import FileLock
-
-    with FileLock(path, timeout=_BUSY_SECONDS):
-        yield
+    return (
+        isinstance(error, schema.DamagedError)
+        or _named(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")
+        or "no such table" in str(error)
+    )

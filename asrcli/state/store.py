@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asrcli.state.database import Database
+from asrcli.state.database import Database, Statement
 from asrcli.state.jobs import JobTable
+from asrcli.state.places import place_of
+from asrcli.state.schema import TABLES
 
-__all__ = ["Answer", "Output", "Store", "default_path"]
+__all__ = ["Answer", "Output", "Statistics", "Store", "default_path"]
 
-_TABLES = ("answers", "uploads", "outputs", "files", "vocabularies", "ledger", "jobs")
+_PAGE = 1000
+"""Rows of the ledger that are read at once: it may have millions."""
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
@@ -36,6 +38,8 @@ class Answer:
     model: str
     seconds: float
     content: Any
+    source: str = ""
+    """Hash of the file that the audio is from, so that all of a file can be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,21 @@ class Output:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How much is kept, and where; `bytes` with the log, `remains` are damaged files set aside."""
+
+    path: Path
+    bytes: int
+    rows: Mapping[str, int]
+    remains: tuple[Path, ...] = ()
+
+
 class Store:
     """The tables of one database; see `Database` for what it survives.
 
-    Raises OutputError where the file cannot be made or written, ConfigurationError for one of a
-    later version.
+    Raises OutputError where the file cannot be made, read or written; ConfigurationError for one of
+    a later version or of another program. `patience`: seconds that other processes are waited for.
     """
 
     def __init__(
@@ -60,8 +74,9 @@ class Store:
         *,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
+        patience: float = 30.0,
     ) -> None:
-        self._database = Database(path, warn=warn, clock=clock)
+        self._database = Database(path, warn=warn, clock=clock, patience=patience)
         self._clock = clock
         self.jobs = JobTable(self._database)
 
@@ -71,7 +86,8 @@ class Store:
         return self._database.path
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; may be called twice."""
+        self.jobs.close()
         self._database.close()
 
     # --- answers ------------------------------------------------------------------------------
@@ -79,19 +95,25 @@ class Store:
     def answer(self, key: str) -> Answer | None:
         """The stored answer, or None."""
         rows = self._database.rows(
-            "SELECT provider, model, seconds, content FROM answers WHERE key = ?", (key,)
+            "SELECT provider, model, seconds, content, source FROM answers WHERE key = ?", (key,)
         )
         if not rows:
             return None
-        provider, model, seconds, content = rows[0]
-        return Answer(provider, model, seconds, json.loads(content))
+        provider, model, seconds, content, source = rows[0]
+        try:
+            return Answer(provider, model, seconds, json.loads(content), source)
+        except (TypeError, ValueError):  # a page of the file was damaged, and nothing noticed
+            return None
 
     def remember_answer(self, key: str, answer: Answer) -> None:
         """Store an answer; it is on the disk when this returns."""
         content = json.dumps(answer.content, ensure_ascii=True, separators=(",", ":"))
-        values = (key, self._clock(), answer.provider, answer.model, answer.seconds, content)
+        values = (
+            key, self._clock(), answer.provider, answer.model, answer.seconds, content,
+            answer.source,
+        )  # fmt: skip
         self._database.write_safely(
-            ("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
+            ("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         )
 
     # --- uploads and vocabularies ---------------------------------------------------------------
@@ -99,11 +121,15 @@ class Store:
     def upload(self, key: str, *, spare: float) -> tuple[str, str, float | None] | None:
         """Provider, location and end of a file that lives for `spare` more seconds; else None."""
         rows = self._database.rows(
-            "SELECT provider, location, expires FROM uploads WHERE key = ?", (key,)
+            "SELECT provider, location, expires, created FROM uploads WHERE key = ?", (key,)
         )
-        if not rows or (rows[0][2] is not None and rows[0][2] < self._clock() + spare):
+        if not rows:
             return None
-        provider, location, expires = rows[0]
+        provider, location, expires, created = rows[0]
+        now = self._clock()
+        # Brought there later than now: the clock was set back, and nobody knows how old it is.
+        if created > now or (expires is not None and expires < now + spare):
+            return None
         return provider, location, expires
 
     def remember_upload(
@@ -133,7 +159,7 @@ class Store:
         """The hash of a file that looks as it did when it was last read, or None."""
         rows = self._database.rows(
             "SELECT digest FROM files WHERE path = ? AND size = ? AND modified = ? AND inode = ?",
-            (_stored(path), size, modified, inode),
+            (place_of(path), size, modified, inode),
         )
         return rows[0][0] if rows else None
 
@@ -141,19 +167,19 @@ class Store:
         self, path: Path, size: int, modified: int, inode: int, digest: str
     ) -> None:
         """Store the hash of a file, and what it looked like."""
-        values = (_stored(path), size, modified, inode, digest)
+        values = (place_of(path), size, modified, inode, digest)
         self._database.write(("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values))
 
     def output(self, path: Path) -> Output | None:
         """What is known about a result file, or None if no run wrote it."""
         rows = self._database.rows(
-            "SELECT source, options, digest FROM outputs WHERE path = ?", (_stored(path),)
+            "SELECT source, options, digest FROM outputs WHERE path = ?", (place_of(path),)
         )
         return Output(*rows[0]) if rows else None
 
     def remember_output(self, path: Path, output: Output) -> None:
         """Store that a result file is whole."""
-        values = (_stored(path), self._clock(), output.source, output.options, output.digest)
+        values = (place_of(path), self._clock(), output.source, output.options, output.digest)
         self._database.write(("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", values))
 
     # --- the ledger ---------------------------------------------------------------------------
@@ -186,29 +212,63 @@ class Store:
         )
 
     def ledger(self, *, since: float = 0.0) -> Iterator[dict[str, Any]]:
-        """All entries from a time on, oldest first."""
+        """All entries from a time on, in the order in which they were sent."""
         names = (
             "number", "sent", "host", "provider", "model", "seconds", "bytes", "digest", "cost",
             "state", "possible_duplicate",
         )  # fmt: skip
-        sql = f"SELECT {', '.join(names)} FROM ledger WHERE sent >= ? ORDER BY number"  # noqa: S608
-        for row in self._database.rows(sql, (since,)):
-            yield dict(zip(names, row, strict=True))
+        sql = (
+            f"SELECT {', '.join(names)} FROM ledger WHERE number > ? AND sent >= ? "  # noqa: S608
+            f"ORDER BY number LIMIT {_PAGE}"
+        )
+        last = 0
+        while rows := self._database.rows(sql, (last, since)):
+            last = rows[-1][0]
+            for row in rows:
+                yield dict(zip(names, row, strict=True))
 
     # --- all of it ----------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Remove everything; no text stays in any file."""
-        self._database.erase([(f"DELETE FROM {table}", ()) for table in _TABLES])  # noqa: S608
+        """Remove everything, damaged files that were set aside as well; no text stays in any file.
 
-    def statistics(self) -> dict[str, int]:
-        """How many rows each table has."""
-        return {
-            table: self._database.rows(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
-            for table in _TABLES
+        Raises LockedError while other runs keep what was removed in the log of the file.
+        """
+        self._database.erase(*[(f"DELETE FROM {table}", ()) for table in TABLES])  # noqa: S608
+        for path in self._database.remains():
+            path.unlink(missing_ok=True)
+
+    def forget_files(self, paths: Collection[Path], *, digests: Collection[str] = ()) -> None:
+        """Remove what is known of recordings and of result files at these places, without a trace.
+
+        Answers and results are found by the hash of the recording: `digests`, and what it was when
+        it was last looked at; it need not exist any more. The ledger stays: it holds no text and
+        no names.
+        """
+        statements: list[Statement] = []
+        hashes = set(digests)
+        for path in paths:
+            place = place_of(path)
+            rows = self._database.rows("SELECT digest FROM files WHERE path = ?", (place,))
+            hashes.update(row[0] for row in rows)
+            statements.append(("DELETE FROM outputs WHERE path = ?", (place,)))
+            statements.append(("DELETE FROM jobs WHERE source = ?", (place,)))
+            statements.append(("DELETE FROM files WHERE path = ?", (place,)))
+        for digest in sorted(hashes):
+            statements.append(("DELETE FROM answers WHERE source = ?", (digest,)))
+            statements.append(("DELETE FROM outputs WHERE source = ?", (digest,)))
+        self._database.erase(*statements)
+
+    def statistics(self) -> Statistics:
+        """How many rows each table has, and how large the file is."""
+        rows = {
+            table: int(self._database.rows(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
+            for table in TABLES
         }
-
-
-def _stored(path: Path) -> bytes:
-    """The absolute path as the bytes that it is."""
-    return os.fsencode(path.absolute())
+        size = 0
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            try:
+                size += path.stat().st_size
+            except OSError:  # the log comes and goes
+                continue
+        return Statistics(self.path, size, rows, tuple(self._database.remains()))

@@ -179,7 +179,7 @@ def test_more_than_the_most_cost_is_refused_before_anything_is_sent(
 def test_runs_that_are_killed_converge_and_no_piece_is_paid_twice_but_those_in_flight(
     qwen: Served[DashScope], talk: Path
 ) -> None:
-    dice = random.Random(11)  # noqa: S311 - moments, not secrets
+    dice = random.Random(11)
     command = [*COMMAND, "transcribe", *FLASH, "-j", "2", str(talk)]
     kills = 0
     while kills < 6:

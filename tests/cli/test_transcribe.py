@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import jsonschema
 import pytest
 
@@ -16,11 +17,13 @@ from asrcli.output.records import schema
 from tests.cli.conftest import Served
 from tests.emulators.dashscope.app import DashScope
 from tests.emulators.onemin import OneMin
+from tests.emulators.server import serve
 from tests.program import COMMAND, environment, run
 from tests.recordings import encode_as, recording
 
 WELCOME = recording("welcome")
 NUMBER = recording("number")
+FLASH = ("-m", "qwen3-asr-flash")
 
 
 def plain(text: str) -> list[str]:
@@ -125,7 +128,7 @@ def test_language_itn_and_prompt_reach_the_service(
 
 
 def test_json_has_everything_and_follows_the_schema(qwen: Served[DashScope], welcome: Path) -> None:
-    ran = run("transcribe", "--emotion", "-f", "json", welcome, env=qwen.env)
+    ran = run("transcribe", *FLASH, "--emotion", "-f", "json", welcome, env=qwen.env)
     record = json.loads(ran.out)
 
     jsonschema.validate(record, schema())
@@ -155,16 +158,6 @@ def test_subtitles_are_written_by_suffix(welcome: Path, tmp_path: Path) -> None:
     assert lines[0] == "1"
     assert " --> " in lines[1]
     assert lines[2].startswith("good morning")
-
-
-def test_subtitles_of_a_model_without_times_are_refused_before_anything_is_sent(
-    qwen: Served[DashScope], welcome: Path
-) -> None:
-    ran = run("transcribe", "-f", "srt", "-m", "qwen3-asr-flash", welcome, env=qwen.env)
-
-    assert ran.status == 2
-    assert "no times" in ran.err
-    assert qwen.service.requests == []
 
 
 def test_several_inputs_are_printed_under_headings_in_their_order(
@@ -312,20 +305,37 @@ def test_a_reference_of_one_service_is_refused_at_another(qwen: Served[DashScope
 def test_a_url_goes_through_untouched_where_the_model_takes_urls(
     qwen: Served[DashScope],
 ) -> None:
-    run("transcribe", "--retries", "0", "https://host.example/talk%201.mp3", env=qwen.env)
+    url = "https://host.example/talk%201.mp3"
+    run("transcribe", "-m", "qwen3-asr-flash", "--retries", "0", url, env=qwen.env)
+    run("transcribe", "--detach", url, env=qwen.env)
 
-    (request,) = qwen.service.requests
-    audio = request.json["input"]["messages"][0]["content"][0]["audio"]
-    assert audio == "https://host.example/talk%201.mp3"
+    call, job = qwen.service.requests
+    assert call.json["input"]["messages"][0]["content"][0]["audio"] == url
+    assert job.json["input"]["file_url"] == url
 
 
-def test_a_url_is_refused_by_who_cannot_fetch_it(onemin: Served[OneMin]) -> None:
-    here = run("transcribe", "https://host.example/talk.mp3")
-    there = run("transcribe", "-p", "onemin", "https://host.example/talk.mp3", env=onemin.env)
+def test_a_url_is_fetched_for_who_cannot_do_it_itself(
+    onemin: Served[OneMin], welcome: Path
+) -> None:
+    with serve(lambda request: httpx.Response(200, content=welcome.read_bytes())) as web:
+        url = f"{web.url}/welcome.wav"
+        closed = run("transcribe", "-p", "onemin", url, env=onemin.env)
+        opened = run("transcribe", "-p", "onemin", "--insecure-http", url, env=onemin.env)
 
-    assert (here.status, there.status) == (4, 2)
-    assert "URLs" in here.err
-    assert "URLs" in there.err
+    assert closed.status == 7
+    assert "private" in closed.err
+    assert (opened.status, opened.out) == (0, WELCOME.text + "\n")
+
+
+def test_a_web_page_is_no_recording(onemin: Served[OneMin]) -> None:
+    page = {"content-type": "text/html"}
+    with serve(lambda request: httpx.Response(200, headers=page, content=b"<html>")) as web:
+        url = f"{web.url}/talk?sig=secret"
+        ran = run("transcribe", "-p", "onemin", "--insecure-http", url, env=onemin.env)
+
+    assert ran.status == 7
+    assert "web page" in ran.err
+    assert "secret" not in ran.err
     assert onemin.service.requests == []
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from asrcli.core.asking import Asker
+from asrcli.core.decoding import open_decoders
 from asrcli.core.inputs import Input, read_reference
+from asrcli.core.memory import Memory
+from asrcli.core.opening import Opener
+from asrcli.core.pieced import Piecer
 from asrcli.core.prepare import Changes
 from asrcli.core.recognize import Recognizer
 from asrcli.core.select import Choice
@@ -21,6 +26,7 @@ from asrcli.providers.qwen.hosts import Hosts
 from asrcli.providers.qwen.provider import Qwen
 from asrcli.secret import Secret
 from asrcli.transport.connection import Connection
+from asrcli.transport.fetch import Download
 from asrcli.transport.retry import Retrier
 from tests.emulators import onemin as onemin_service
 from tests.emulators.dashscope import hosts
@@ -31,15 +37,36 @@ from tests.recordings import FORMATS_MADE, encode_as, recording
 WELCOME = recording("welcome")
 
 
-def make(provider: Provider, model_id: str, folder: Path, **options: object) -> Recognizer:
-    model = resolve(model_id, provider=provider.name)
+DECODERS = open_decoders()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_process_stays() -> Iterator[None]:
+    yield
+    DECODERS.close()
+
+
+def no_fetch(url: str, target: Path) -> Download:
+    raise AssertionError(f"{url} is not to be fetched into {target}")
+
+
+def make(
+    provider: Provider, model_id: str, folder: Path, *, changes: Changes | None = None
+) -> Recognizer:
+    choice = Choice(resolve(model_id, provider=provider.name), None, "a test")
+    memory = Memory()
+    asker = Asker(provider, memory)
     return Recognizer(
-        choice=Choice(model, None, "a test"),
-        provider=provider,
-        options=Options(),
-        changes=options.pop("changes", Changes()),  # type: ignore[arg-type]
+        choose=lambda _: choice,
+        options_for=lambda _: Options(),
+        asker=asker,
+        memory=memory,
+        opener=Opener(lambda: folder, no_fetch),
+        piecer=Piecer(asker, lambda: folder, calls=2, decoders=DECODERS),
+        jobs=None,
         folder=lambda: folder,
-        **options,  # type: ignore[arg-type]
+        decoders=DECODERS,
+        changes=changes or Changes(),
     )
 
 

@@ -332,7 +332,7 @@ def test_a_model_that_this_version_cannot_call_is_refused_with_one_that_it_can()
 LACKING = [
     ("fun-asr", "emotion", "qwen3-asr-flash"),
     ("qwen3-asr-flash", "diarize", "fun-asr"),
-    ("qwen3-asr-flash", "hotwords", "fun-asr"),
+    ("qwen3-asr-flash-filetrans", "hotwords", "fun-asr"),
     ("qwen3-asr-flash", "words", "qwen3-asr-flash-filetrans"),
     ("qwen3-asr-flash-filetrans", "prompt", "qwen3-asr-flash"),
     ("qwen3.5-omni-flash", "diarize", "fun-asr"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrcli.errors import UsageError
 from asrcli.output.console import Console
 from asrcli.output.displays import clock_time
 from asrcli.output.records import schema, summary_record
@@ -81,14 +82,14 @@ def test_the_spinner_turns() -> None:
 
 def test_several_inputs_have_a_bar_and_are_counted() -> None:
     desk = terminal(columns=64)
-    with desk.console().progress(4, duration=400.0) as progress:
+    with desk.console().progress(4) as progress:
         progress.begin("a", duration=100.0).end()
         progress.begin("b", duration=100.0).end(failed=True)
-        progress.begin("c", duration=200.0).partial("text of c")
+        progress.begin("c", duration=100.0).partial("text of c")
         desk.clock.tick()
 
         [line] = desk.screen().lines
-        assert line == f"{'━━━━━━━╸':15} 2/4 1 failed 3:20/6:40 text of c"
+        assert line == f"{'━━━━━━━╸':15} 2/4 1 failed 50% 3:20/~6:40 c text of c"
 
 
 def test_without_durations_the_bar_counts_inputs() -> None:
@@ -97,7 +98,7 @@ def test_without_durations_the_bar_counts_inputs() -> None:
         progress.begin("a").end()
         desk.clock.tick()
 
-        assert desk.screen().lines[0].split() == ["━━━━━━━", "1/2"]
+        assert desk.screen().lines[0].split() == ["━━━━━━━", "1/2", "a"]
 
 
 def test_the_line_is_repainted_in_place_and_gone_at_the_end() -> None:
@@ -241,7 +242,7 @@ def test_data_and_notes_come_above_the_line() -> None:
 
         *above, line = desk.screen().lines
         assert above == ["first line", "second line", "asrcli: a note"]
-        assert line.endswith("0/2 text of a")
+        assert line.endswith("0/2 a text of a")
 
         console.write_data(["a line without its end"])
         desk.clock.tick()  # must not wipe it out
@@ -294,37 +295,61 @@ def test_nothing_is_shown_where_nothing_is_wanted(how: dict[str, Any]) -> None:
 # --- in a log ---------------------------------------------------------------------------------
 
 
-def test_a_log_gets_a_line_for_every_five_percent() -> None:
+def test_a_log_gets_a_line_every_thirty_seconds_however_much_happens() -> None:
+    desk = log()
+    with desk.console().progress(1000, duration=36_000.0) as progress:
+        progress.begin("x", duration=36.0).end(failed=True)
+        progress.begin("y").end(skipped=True)
+        for number in range(75):
+            desk.clock.now += 0.5
+            progress.begin(str(number), duration=36.0).end()
+            desk.clock.tick(0.5)
+
+    first, second = desk.err.getvalue().splitlines()
+    assert first == (
+        "asrcli: 32 of 1000 inputs, 1 skipped, 1 failed, 18:36 of 10:00:00 of audio, 3%, "
+        "37 x real time, 15:53 left"
+    )
+    assert second.startswith("asrcli: 62 of 1000 inputs,")
+
+
+def test_a_log_of_a_long_run_gets_fewer_lines() -> None:
+    desk = log()
+    with desk.console().progress(2, duration=36_000.0) as progress:
+        progress.begin("a")
+        for _ in range(36_000 // 10):
+            desk.clock.tick(10.0)
+
+    lines = desk.err.getvalue().splitlines()
+    assert 120 < len(lines) < 180
+    assert lines[-1] == "asrcli: 0 of 2 inputs, 0:00 of 10:00:00 of audio, 0%"
+
+
+def test_a_log_gets_nothing_of_a_run_that_is_short() -> None:
     desk = log()
     with desk.console().progress(100) as progress:
         for number in range(100):
-            progress.begin(str(number)).end(failed=number == 0)
-
-    lines = desk.err.getvalue().splitlines()
-    assert len(lines) == 20
-    assert lines[0] == "asrcli: 5 of 100 inputs, 1 failed, 5%"
-    assert lines[-1] == "asrcli: 100 of 100 inputs, 1 failed, 100%"
-
-
-def test_a_log_gets_a_line_every_thirty_seconds() -> None:
-    desk = log()
-    with desk.console().progress(1000, duration=36_000.0) as progress:
-        progress.begin("a", duration=36.0).end()
-        for _ in range(75):
-            desk.clock.tick(1.0)
-
-    assert (
-        desk.err.getvalue().splitlines()
-        == ["asrcli: 1 of 1000 inputs, 0:36/10:00:00 of audio, 0%"] * 2
-    )
-
-
-def test_a_log_gets_nothing_for_a_single_input() -> None:
-    desk = log()
-    with desk.console().progress(1, duration=60.0) as progress:
-        progress.begin("a", duration=60.0).end()
+            desk.clock.tick(0.29)
+            progress.begin(str(number), duration=9.0).end()
 
     assert desk.err.getvalue() == ""
+
+
+def test_a_log_hears_of_a_single_input_that_takes_its_time() -> None:
+    desk = log()
+    with desk.console().progress(1) as progress:
+        item = progress.begin("a")
+        desk.clock.tick(30.0)
+        item.expect(3600.0)
+        item.advance(90.0)
+        desk.clock.tick(30.0)
+        desk.clock.tick(29.0)
+        item.end()
+
+    assert desk.err.getvalue().splitlines() == [
+        "asrcli: at work for 0:30",
+        "asrcli: 1:30 of 1:00:00 of audio, 2%",
+    ]
 
 
 def test_a_dumb_terminal_gets_what_a_log_gets() -> None:
@@ -332,6 +357,7 @@ def test_a_dumb_terminal_gets_what_a_log_gets() -> None:
     desk.environ["TERM"] = "dumb"
     with desk.console().progress(2) as progress:
         progress.begin("a").end()
+        desk.clock.tick(30.0)
 
     assert desk.err.getvalue() == "asrcli: 1 of 2 inputs, 50%\n"
 
@@ -355,11 +381,45 @@ def test_a_program_gets_a_record_when_an_input_ends_and_a_summary_last(desk: Des
     console.summary(summary_record(["ok", "failed"], total=2, exit_status=3, elapsed=0.5))
 
     found = records(desk)
-    assert [record["type"] for record in found] == ["progress", "progress", "summary"]
-    assert [(r["done"], r["failed"], r["duration_done"]) for r in found[:2]] == [
-        (1, 0, 10.0),
-        (2, 1, 20.0),
+    assert [r["type"] for r in found] == ["progress", "input", "input", "summary"]
+    assert [(r["name"], r["status"], r["seconds"]) for r in found[1:3]] == [
+        ("a", "ok", 10.0),
+        ("b", "failed", 10.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "error"),
+    [
+        ({}, "ok", None),
+        ({"skipped": True}, "skipped", None),
+        ({"submitted": True}, "submitted", None),
+        ({"partial": True, "error": "a piece was lost"}, "partial", "a piece was lost"),
+        ({"failed": True, "error": UsageError("no")}, "failed", "no"),
+        ({"failed": True, "cancelled": True, "error": "stopped"}, "cancelled", "stopped"),
+    ],
+)
+def test_a_program_learns_what_became_of_each_input(
+    how: dict[str, Any], status: str, error: str | None
+) -> None:
+    desk = log(progress="json")
+    with desk.console().progress(1) as progress:
+        item = progress.begin("https://host/a.wav?Signature=abcdef")
+        desk.clock.now += 2.5
+        item.end(**how)
+
+    found = next(record for record in records(desk) if record["type"] == "input")
+    assert (found["name"], found["status"]) == ("https://host/a.wav?Signature=***", status)
+    assert (found["seconds"], found["elapsed"]) == (None, 2.5)
+    assert (found["error"] and found["error"]["message"]) == error
+
+
+def test_an_error_that_is_known_as_one_is_told_in_full() -> None:
+    desk = log(progress="json")
+    with desk.console().progress(1) as progress:
+        progress.begin("a").end(failed=True, error=UsageError("no", hint="Do that."))
+
+    assert records(desk)[1]["error"]["class"] == "usage"
 
 
 def test_a_program_gets_no_more_than_a_record_a_second_for_what_moves() -> None:
@@ -370,7 +430,7 @@ def test_a_program_gets_no_more_than_a_record_a_second_for_what_moves() -> None:
             desk.clock.now += 0.1
             item.advance(1.0)
 
-    assert len(records(desk)) in {4, 5}
+    assert len(records(desk)) in {5, 6}
 
 
 def test_a_program_hears_that_nothing_moves() -> None:
@@ -380,7 +440,7 @@ def test_a_program_hears_that_nothing_moves() -> None:
         for _ in range(95):
             desk.clock.tick(1.0)
 
-    assert len(records(desk)) == 3
+    assert [record["elapsed"] for record in records(desk)] == [0.0, 30.0, 60.0, 90.0]
 
 
 def test_a_program_is_not_told_what_was_said() -> None:
@@ -418,5 +478,6 @@ def test_audio_counts_once_however_it_was_reported() -> None:
         item.advance(4.0)
         item.advance(8.0)
         item.end()
+        desk.clock.tick(1.0)
 
     assert records(desk)[-1]["duration_done"] == 12.0

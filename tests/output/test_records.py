@@ -21,10 +21,13 @@ from asrcli.errors import (
     RemoteError,
     UsageError,
 )
+from asrcli.output.progress import Ended, State
 from asrcli.output.records import (
+    detached_record,
     error_value,
     failure_record,
     final_record,
+    input_record,
     partial_record,
     progress_record,
     result_chunks,
@@ -281,12 +284,55 @@ def test_a_summary_counts_what_was_done_and_what_was_not_begun() -> None:
     assert record["rtf"] == 0.25
 
 
-def test_progress_has_a_record() -> None:
-    record = progress_record(
-        total=3, done=1, failed=0, duration=None, duration_done=0.5, elapsed=1.0
+def test_a_summary_tells_what_it_took() -> None:
+    record = parsed(
+        summary_record(
+            ["ok", "submitted"],
+            total=2,
+            exit_status=0,
+            elapsed=2.0,
+            duration=8.0,
+            requests=3,
+            bytes_sent=1000,
+            cost=0.1 + 0.2,
+            reused_seconds=4.0,
+        )
     )
 
-    assert parsed(record)["done"] == 1
+    assert (record["submitted"], record["not_begun"]) == (1, 0)
+    assert (record["requests"], record["bytes_sent"], record["reused_seconds"]) == (3, 1000, 4.0)
+    assert (record["cost"], record["cost_known"]) == (0.3, True)
+
+
+def test_a_price_that_is_not_known_is_no_price_of_zero() -> None:
+    unknown = parsed(summary_record([], total=0, exit_status=0, elapsed=0.0, requests=1))
+    part = parsed(
+        summary_record([], total=0, exit_status=0, elapsed=0.0, cost=0.5, cost_known=False)
+    )
+
+    assert (unknown["cost"], unknown["cost_known"]) == (None, False)
+    assert (part["cost"], part["cost_known"]) == (0.5, False)
+
+
+def test_progress_has_a_record() -> None:
+    state = State(3, 30.0, 10.0, 2.0, done=1, estimated=True, rate=1 / 3, seconds_left=60.0)
+
+    record = parsed(progress_record(state))
+
+    assert (record["done"], record["share"], record["rate"]) == (1, 0.3333, 0.333)
+    assert record["seconds_left"] == 60.0
+
+
+def test_a_submitted_job_has_a_record() -> None:
+    assert parsed(detached_record("x", "job-1"))["job"] == "job-1"
+
+
+def test_the_end_of_an_input_has_a_record_without_keys() -> None:
+    key = Secret("sk-canary-2468013579").reveal()
+
+    record = parsed(input_record(Ended("x\x1b", "failed", None, 1.0, f"bad {key}\n")))
+
+    assert record["error"] == {"message": "bad ***"}
 
 
 @pytest.mark.parametrize(
@@ -302,6 +348,12 @@ def test_progress_has_a_record() -> None:
         {**final_record(SEGMENT, index=0), "start": "0"},
         {**result_record("x", TRANSCRIPT), "segments": [{}]},
         {**summary_record([], total=0, exit_status=0, elapsed=0.0), "failed": -1},
+        {**progress_record(State(1)), "share": 1.5},
+        {**input_record(Ended("x", "ok", 1.0, 1.0)), "status": "odd"},
+        {**input_record(Ended("x", "failed", 1.0, 1.0)), "error": {"message": "m", "class": "x"}},
+        {**skipped_record("x", "why"), "status": "submitted"},
+        {"v": 1, "type": "plan", "name": "x"},
+        {"v": 1, "type": "plan_total"},
     ],
 )
 def test_the_schema_refuses_what_is_no_record(wrong: dict[str, Any]) -> None:

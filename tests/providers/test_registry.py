@@ -12,7 +12,7 @@ from asrcli.providers.base import API, Options, Provider
 from asrcli.providers.catalogue import models, resolve
 from asrcli.providers.local import Local
 from asrcli.providers.onemin import OneMin
-from asrcli.providers.qwen.provider import CALLABLE, JOBS, Qwen
+from asrcli.providers.qwen.provider import CALLABLE, Qwen
 from asrcli.providers.registry import can_run, engine_problem, make
 from asrcli.settings import Settings
 from asrcli.transport.connection import Connection
@@ -90,8 +90,7 @@ def test_a_base_url_that_would_carry_the_key_in_the_open_is_refused(
 def test_a_model_can_be_run_if_its_provider_knows_the_call() -> None:
     runnable = {model.api for model in models() if can_run(model)}
 
-    assert runnable >= {API.ONEMIN, API.EMBEDDED, *(CALLABLE - JOBS)}
-    assert not runnable & {API.JOB, API.TASK, API.REALTIME}
+    assert runnable == {API.ONEMIN, API.OPENAI, API.EMBEDDED, *CALLABLE}
 
 
 def test_the_engine_runs_where_its_package_is_installed() -> None:

@@ -89,6 +89,8 @@ _BY_CODE: dict[str, Kind] = {
     "apiconnectionerror": _SERVER,
     "clientdisconnect": _SERVER,
     "internalerror": _SERVER,
+    "internal_error": _SERVER,
+    "internal_server_error": _SERVER,
     "internalerror.algo": _SERVER,
     "internalerror.fileupload": _SERVER,
     "internalerror.upload": _SERVER,

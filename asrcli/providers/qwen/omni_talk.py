@@ -129,7 +129,7 @@ def _take_announcement(heard: Heard) -> bool:
 
 
 def _announces(line: str) -> bool:
-    bare = line.strip(" *_#`")
+    bare = line.strip(" *_#`") if len(line) < _MOST_TALK else ""
     return bare.endswith((":", "：")) and is_phrase(bare, Phrase.ANNOUNCEMENT, Phrase.LABEL)
 
 
@@ -150,7 +150,7 @@ def _take_closing(heard: Heard) -> None:
 
 def _take_frame(heard: Heard, *, announced: bool) -> None:
     """Take off a fence, or quotation marks around the whole: nobody speaks them."""
-    if match := _FENCE.fullmatch(heard.text):
+    if (match := _FENCE.fullmatch(heard.text)) and "```" not in match[1]:
         heard.text = match[1].strip()
         announced = True
     inner = _unquoted(heard.text)

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 JOBS = frozenset({API.JOB, API.JOB_LIST})
 """The kinds of call that are submitted, polled and fetched."""
-CALLABLE = frozenset({API.SYNC, API.SYNC_FLASH, *JOBS})
+CALLABLE = frozenset({API.SYNC, API.SYNC_FLASH, API.CHAT, *JOBS})
 """The kinds of call that this version makes."""
 
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asrcli.errors import AsrError, FeatureError, RefusedError, RemoteError, Retry, UsageError
+from asrcli.errors import (
+    AsrError,
+    FeatureError,
+    KeyRefusedError,
+    RefusedError,
+    RemoteError,
+    Retry,
+    UsageError,
+)
 from asrcli.providers.base import API, Feature, Hotword, Model
 from asrcli.providers.qwen.failures import read_failure
 from asrcli.providers.qwen.hosts import find_hosts
@@ -162,20 +170,22 @@ def _check_weight(word: Hotword, model: Model, shown: str) -> None:
 class Vocabularies:
     """The five calls, which cost nothing. Every one raises an `AsrError`."""
 
-    def __init__(self, http: HTTPClient) -> None:
+    def __init__(self, http: HTTPClient, *, key_place: str | None = None) -> None:
         self._http = http
+        self._key_place = key_place
 
     @classmethod
     def open(cls, settings: Settings, connection: Connection, *, retrier: Retrier) -> Vocabularies:
         """With a connection of its own; raises KeyMissingError and ConfigurationError."""
         hosts = find_hosts(settings)
-        headers: dict[str, str | Secret] = {"Authorization": settings.require_key("qwen").value}
+        key = settings.require_key("qwen")
+        headers: dict[str, str | Secret] = {"Authorization": key.value}
         if hosts.workspace:
             headers["X-DashScope-WorkSpace"] = hosts.workspace
         http = HTTPClient(
             "qwen", hosts.native, headers, connection, retrier=retrier, read_failure=read_failure
         )
-        return cls(http)
+        return cls(http, key_place=key.place)
 
     @property
     def place(self) -> str:
@@ -204,10 +214,10 @@ class Vocabularies:
                 raise _full(error) from error
             found = None
             if error.retry is Retry.AMBIGUOUS:
-                found = self._same(words, model, prefix)
+                found = self.find(words, model, prefix=prefix)
             if found is None:
                 raise
-            return found
+            return found.id
         identity = text_at(answer.json, "output", "vocabulary_id")
         if not identity or not is_vocabulary_id(identity):
             raise answer.unexpected("it made a list of hotwords, and does not name it")
@@ -230,6 +240,17 @@ class Vocabularies:
             if len(entries) < _PAGE or len(found) == before:
                 break
         return [v for v in found.values() if prefix is None or _has_prefix(v.id, prefix)]
+
+    def find(
+        self, words: Sequence[Hotword], model: Model, *, prefix: str = PREFIX
+    ) -> Vocabulary | None:
+        """The newest list with these words for this model, if there is one."""
+        wanted = [_as_json(word) for word in words]
+        for entry in self.list(prefix=prefix):
+            shown = self.show(entry.id)
+            if shown.model == model.id and [_as_json(word) for word in shown.words] == wanted:
+                return shown
+        return None
 
     def show(self, identity: str) -> Vocabulary:
         """One list with its model and words; raises RefusedError with the code `GONE`."""
@@ -254,15 +275,6 @@ class Vocabularies:
             if not (error.code == GONE and error.possible_duplicate):
                 raise
 
-    def _same(self, words: Sequence[Hotword], model: Model, prefix: str) -> str | None:
-        """The newest list with these words for this model, if there is one."""
-        wanted = [_as_json(word) for word in words]
-        for entry in self.list(prefix=prefix):
-            shown = self.show(entry.id)
-            if shown.model == model.id and [_as_json(word) for word in shown.words] == wanted:
-                return shown.id
-        return None
-
     def _of_one(self, action: str, identity: str, **fields: Any) -> Answer:
         asked = {"vocabulary_id": check_id(identity), **fields}
         try:
@@ -276,7 +288,12 @@ class Vocabularies:
         self, action: str, fields: dict[str, Any], *, ambiguous: bool = False, submit: bool = False
     ) -> Answer:
         body = {"model": "speech-biasing", "input": {"action": action, **fields}}
-        return self._http.post(PATH, body, ambiguous=ambiguous, submit=submit)
+        try:
+            return self._http.post(PATH, body, ambiguous=ambiguous, submit=submit)
+        except KeyRefusedError as error:
+            if self._key_place:
+                error.message = f"the key from {self._key_place} was refused: {error.message}"
+            raise
 
 
 def _as_json(word: Hotword) -> dict[str, Any]:

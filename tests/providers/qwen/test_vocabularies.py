@@ -161,7 +161,7 @@ def test_a_list_whose_answer_was_lost_is_found_and_not_made_twice(
     lists: Vocabularies, service: DashScope
 ) -> None:
     lists.create([Hotword("other")], FUN)
-    service.failures.append(After(service, Drop("close")))
+    service.failures.append(After(Drop("close")))
 
     name = lists.create(WORDS, FUN)
 
@@ -181,7 +181,7 @@ def test_a_list_that_was_not_made_is_an_error(lists: Vocabularies, service: Dash
 
 def test_a_deletion_whose_answer_was_lost_is_one(lists: Vocabularies, service: DashScope) -> None:
     name = lists.create(WORDS, FUN)
-    service.failures.append(After(service, Drop("close")))
+    service.failures.append(After(Drop("close")))
 
     lists.delete(name)
 
@@ -315,9 +315,9 @@ def test_the_models_with_lists_are_those_of_the_service() -> None:
 
     kept = {m.id for m in models() if m.id in known and keeps_vocabularies(m)}
 
-    assert kept == {id for id in known if MODELS[id].hotwords} - {
+    assert kept == {name for name in known if MODELS[name].hotwords} - {
         "paraformer-v1", "paraformer-8k-v1", "paraformer-mtl-v1"
     }  # fmt: skip
-    assert all(most_hotwords(resolve(id)) <= MODELS[id].hotwords for id in kept)
+    assert all(most_hotwords(resolve(name)) <= MODELS[name].hotwords for name in kept)
     with pytest.raises(FeatureError):
         require_vocabularies(resolve("qwen3-asr-flash"))
