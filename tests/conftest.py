@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from asrcli import secret
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -37,6 +39,14 @@ def clean_environment(
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     return home
+
+
+@pytest.fixture(autouse=True)
+def keys_end_with_their_test() -> Iterator[None]:
+    """What one test calls a key is not blotted out of what the next one reads."""
+    before = set(secret._live)
+    yield
+    secret._live.intersection_update(before)
 
 
 @pytest.hookimpl(wrapper=True)

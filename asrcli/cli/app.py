@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -17,7 +18,9 @@ from typer.core import TyperGroup
 from asrcli import __version__
 from asrcli.cli import session
 from asrcli.cli.hotwords import hotwords
+from asrcli.cli.jobs import jobs
 from asrcli.cli.models import models
+from asrcli.cli.stream_mic import stream_mic
 from asrcli.cli.transcribe import transcribe
 from asrcli.cli.upload import upload
 from asrcli.errors import AsrError, StoppedBySignal
@@ -60,7 +63,9 @@ app = typer.Typer(
 )
 app.command()(transcribe)
 app.command()(upload)
+app.command()(stream_mic)
 app.command()(models)
+app.add_typer(jobs)
 app.add_typer(hotwords)
 
 
@@ -155,6 +160,9 @@ def _take_signals() -> None:
         # `nohup` and background jobs ignore some of them; that is respected.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    pause = getattr(signal, "SIGTSTP", None)
+    if pause is not None and signal.getsignal(pause) is signal.SIG_DFL and os.isatty(2):
+        signal.signal(pause, _pause)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -165,6 +173,15 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     if os.name == "posix" and os.isatty(2):
         os.write(2, b"\x1b[?25h")  # whoever paints a line hides the cursor
     raise StoppedBySignal(number)
+
+
+def _pause(number: int, _frame: FrameType | None) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"\x1b[?25h")  # the shell wants to see where one types
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    # From here on it goes on again; whoever paints a line does so at its next turn.
+    signal.signal(number, _pause)
 
 
 def _leave(status: int) -> NoReturn:

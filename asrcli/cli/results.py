@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +80,22 @@ class Results:
         return self.destination.to_stdout and self.destination.formats[0] == "jsonl"
 
     def write(
-        self, found: Input, target: Target, recognized: Recognized, elapsed: float, *, replace: bool
+        self,
+        found: Input,
+        target: Target,
+        recognized: Recognized,
+        elapsed: float,
+        *,
+        replace: bool,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Write one file, whole or not at all; raises OutputError."""
-        chunks = self._render(found, target.format, recognized, elapsed)
-        write_atomically(target.path, chunks, overwrite=replace)
+        """Write one file, whole or not at all; raises OutputError.
+
+        `announce` gets the SHA-256 of what the file will hold, before anything of it is there.
+        """
+        content = "".join(self._render(found, target.format, recognized, elapsed))
+        announce(hashlib.sha256(content.encode("utf-8", "replace")).hexdigest())
+        write_atomically(target.path, [content], overwrite=replace)
 
     def show(self, found: Input, recognized: Recognized, elapsed: float) -> None:
         """Print the result, if it goes to standard output, and say how it went."""

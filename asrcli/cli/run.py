@@ -37,9 +37,10 @@ from asrcli.output import records, writers
 from asrcli.output.cues import CueShape
 from asrcli.output.files import check_target, sweep
 from asrcli.output.progress import Item
-from asrcli.providers.base import API
+from asrcli.providers.base import API, Feature
 from asrcli.providers.registry import can_run
 from asrcli.settings import PROVIDERS
+from asrcli.state.store import Output
 
 __all__ = ["Run", "Wanted"]
 
@@ -157,11 +158,16 @@ class Run:
             model=request.model,
             provider=provider,
             language=request.language,
-            features=request.features(destination.formats) | taken_as(inputs),
+            features=request.features(destination.formats) | taken_as(inputs) | self._merged,
             itn=request.itn,
         )
         usable = {name: settings.usable(name) for name in PROVIDERS}
         return Chooser(need, usable, can_run, self._tell_choice)
+
+    @property
+    def _merged(self) -> frozenset[Feature]:
+        """Channels are merged by the times of what is said in them."""
+        return frozenset({Feature.TIMES} if self._wanted.apart else ())
 
     def _tell_choice(self, choice: Choice) -> None:
         network = self._session.network
@@ -378,13 +384,29 @@ class _Work:
                         hint="--overwrite replaces it.",
                     )
                 replace = True
+            kind = self.fingerprint(target.format)
+            is_new = not os.path.lexists(target.file)
+
+            def announce(digest: str, target: Target = target, kind: str = kind) -> None:
+                # Killed right after it wrote a file, a run must find that it was its own.
+                store = self._memory.store
+                if is_new and recognized.error is None and store is not None:  # noqa: B023
+                    store.remember_output(target.path, Output(source or "", kind, digest))
+
             try:
-                self._results.write(item.found, target, recognized, elapsed, replace=replace)
+                with self._session.writing():
+                    self._results.write(
+                        item.found,
+                        target,
+                        recognized,
+                        elapsed,
+                        replace=replace,
+                        announce=announce,
+                    )
             except OutputError:
                 self._session.stop.set()  # the next one would fare no better, and cost as much
                 raise
-            if recognized.error is None:
-                kind = self.fingerprint(target.format)
+            if recognized.error is None and not is_new:
                 self._memory.finished(target.path, source or "", kind)
 
     def _partials(self, *, several: bool) -> bool:

@@ -11,14 +11,15 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
+from asrcli.cli.folders import PREFIX, claim, remove_abandoned
 from asrcli.errors import OutputError, StoppedBySignal, UsageError
 from asrcli.output.console import Console
 from asrcli.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from asrcli.cli.asked import Request
@@ -91,6 +92,8 @@ def stdin_is_terminal() -> bool:
 
 
 MOST_CALLS = 64
+_LAST_WRITE = 1.0
+"""Seconds that a run which is stopped gives to a result that is being written."""
 _RAMP = 0.1
 """Seconds in which the calls in flight double at the start of a run."""
 
@@ -138,6 +141,10 @@ class Session:
     _fetcher: Fetcher | None = None
     _decoders: Decoders | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _claim: IO[bytes] | None = None
+    _written: threading.Condition = field(default_factory=threading.Condition)
+    _writers: int = 0
+    _closed: bool = False
 
     @classmethod
     def open(cls, console: Console, network: Network) -> Session:
@@ -164,12 +171,36 @@ class Session:
                 self._memory.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+        if self._claim is not None:
+            self._claim.close()
+        self._await_writers()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """While a result is written; the end of the run waits for that, but not for long."""
+        with self._written:
+            if self._closed:
+                raise OutputError("the run was stopped")
+            self._writers += 1
+        try:
+            yield
+        finally:
+            with self._written:
+                self._writers -= 1
+                self._written.notify_all()
+
+    def _await_writers(self) -> None:
+        with self._written:
+            self._written.wait_for(lambda: not self._writers, timeout=_LAST_WRITE)
+            self._closed = True
 
     def folder(self) -> Path:
         """The folder for temporary files, readable by this user alone; made when first needed."""
         with self._lock:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="asrcli-"))
+                remove_abandoned(Path(tempfile.gettempdir()))
+                self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+                self._claim = claim(self._folder)
             return self._folder
 
     def provider(self, name: str) -> Provider:

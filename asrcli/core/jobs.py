@@ -47,7 +47,7 @@ from asrcli.providers.base import (
     Options,
     Reference,
 )
-from asrcli.providers.calls import SENT_TWICE
+from asrcli.providers.calls import SENT_TWICE, host_of
 from asrcli.providers.qwen.failures import RESULT_EXPIRED
 from asrcli.state.jobs import StoredJob
 from asrcli.transcript import Transcript
@@ -268,7 +268,7 @@ class JobRunner:
 
         It was submitted with the place that is written down, whatever would be sent now.
         """
-        if stored.host != self.provider.host:
+        if self.provider.host not in {stored.host, host_of(stored.host)}:
             raise ConfigurationError(
                 f"the job for {stored.name} may have been submitted to {stored.host}",
                 hint="Only that host knows: choose it with --region or --base-url.",

@@ -205,6 +205,7 @@ class Poller:
     def _passes(self, watch: _Watch, error: AsrError) -> bool:
         """True for what says nothing about the job: the network, the limits, the service."""
         if error.retryable or error.code == "cancelled":  # then whoever waits stops by itself
+            watch.odd = 0
             return True
         if isinstance(error, UnexpectedAnswerError) and not watch.job.unproven:
             watch.odd += 1

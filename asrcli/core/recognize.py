@@ -31,6 +31,8 @@ __all__ = ["Recognized", "Recognizer", "Watcher"]
 
 _SHORTEST_CUT = 60.0
 """Seconds; what a service refuses is cut only if it lasts longer than this."""
+_PLAIN = {"wav", "flac"}
+"""What no service refuses for its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +188,12 @@ class Recognizer:
             return self._sent(work, route)
         except InputRefusedError as refused:
             # The catalogue may be wrong about a format, a size or a length; the service is not.
-            if work.audio.duration <= _SHORTEST_CUT or route is Route.HERE:
+            short = work.audio.duration <= _SHORTEST_CUT
+            if route is Route.HERE or (short and work.audio.container in _PLAIN):
                 raise
+            # Pieces are in a format of ours: a short recording is sent once more as that.
             self.detail(f"{work.name}: {refused}; trying again in pieces")
-            longest = min(180.0, work.audio.duration / 2)
+            longest = _SHORTEST_CUT if short else min(180.0, work.audio.duration / 2)
             return self._in_pieces(work, Route.PIECES, longest)
 
     def _sent(self, work: _Work, route: Route) -> Recognized:
