@@ -78,7 +78,7 @@ class Settings:
         base_url: str | None = None,
         region: str | None = None,
         warn: Callable[[str], None] = lambda _: None,
-        keyring: Callable[[str], str | None] = lambda _: None,
+        keyring: Callable[[str], str | None] | None = None,
     ) -> None:
         self._environ = environ
         self._path = path or configuration_path(environ)
@@ -107,7 +107,8 @@ class Settings:
     def key_places(self, provider: str) -> list[str]:
         """Where a key may be put, first come first."""
         variable = _KEY_VARIABLES[provider]
-        return [f"ASRCLI_{variable}", variable, "the keyring", str(self._path)]
+        keyring = ["the keyring"] if self._keyring else []
+        return [f"ASRCLI_{variable}", variable, *keyring, str(self._path)]
 
     def usable(self, provider: str) -> bool:
         """True when the provider can be asked without any further setting."""
@@ -128,7 +129,8 @@ class Settings:
         variable = _KEY_VARIABLES[provider]
         for name in (f"ASRCLI_{variable}", variable):
             yield self._environ.get(name), name
-        yield self._keyring(provider), "the keyring"
+        if self._keyring is not None:
+            yield self._keyring(provider), "the keyring"
         yield self._in_file(provider, "key"), str(self._path)
 
     def _clean_key(self, value: str, place: str) -> str:

@@ -77,8 +77,8 @@ def _row(found: Input, plan: Plan) -> PlanRow:
         route=str(plan.route),
         why=plan.why,
         pieces=plan.pieces,
-        requests=plan.requests,
-        bytes=plan.bytes,
-        cost=plan.cost,
+        requests=0 if plan.known else plan.requests,
+        bytes=0 if plan.known else plan.bytes,
+        cost=0.0 if plan.known else plan.cost,
         known=plan.known,
     )

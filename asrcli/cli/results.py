@@ -126,7 +126,10 @@ class Results:
         if self.prints_records:
             record = records.skipped_record(found.name, reason)
             self.console.write_data([f"{for_json(record)}\n"])
-        self.console.detail(f"{found.name}: skipped, {reason}")
+        if self.several:
+            self.console.detail(f"{found.name}: skipped, {reason}")
+        else:
+            self.console.note(f"{found.name}: skipped, {reason}; --overwrite writes it again")
 
     def show_failed(self, found: Input, error: AsrError) -> None:
         """Say why there is no result, in one line; one that only lacks pieces has a record."""

@@ -158,16 +158,17 @@ class Run:
             model=request.model,
             provider=provider,
             language=request.language,
-            features=request.features(destination.formats) | taken_as(inputs) | self._merged,
+            features=request.features(destination.formats) | taken_as(inputs) | self._timed,
             itn=request.itn,
         )
         usable = {name: settings.usable(name) for name in PROVIDERS}
         return Chooser(need, usable, can_run, self._tell_choice)
 
     @property
-    def _merged(self) -> frozenset[Feature]:
-        """Channels are merged by the times of what is said in them."""
-        return frozenset({Feature.TIMES} if self._wanted.apart else ())
+    def _timed(self) -> frozenset[Feature]:
+        """Channels are merged by the times of what is said in them; and jobs give times."""
+        asked = self._wanted.apart or self._wanted.detach
+        return frozenset({Feature.TIMES} if asked else ())
 
     def _tell_choice(self, choice: Choice) -> None:
         network = self._session.network
@@ -175,6 +176,11 @@ class Run:
             raise UsageError("local has no base URL")
         if network.region and choice.model.provider != "qwen":
             raise UsageError(f"{choice.model.provider} has no regions", hint="Leave out --region.")
+        if self._wanted.detach and choice.model.api not in {API.JOB, API.JOB_LIST}:
+            raise UsageError(
+                f"{choice.model.id} answers at once: there is no job to leave (--detach)",
+                hint="With a key for qwen, -m qwen3-asr-flash-filetrans or -m fun-asr have jobs.",
+            )
         self._console.detail(explain(choice))
         for warning in choice.warnings:
             self._console.note(warning)

@@ -69,7 +69,12 @@ def transcribe(
     ] = False,
     files_from: Annotated[
         str | None,
-        option("--files-from", metavar="FILE", panel=WHAT, help="Inputs, one a line; - for stdin."),
+        option(
+            "--files-from",
+            metavar="FILE",
+            panel=WHAT,
+            help="Inputs, one a line, # is a comment; - for stdin.",
+        ),
     ] = None,
     null: Annotated[
         bool, option("--null", "-0", panel=WHAT, help="--files-from is separated by NUL.")

@@ -87,6 +87,8 @@ class Opener:
         except RemoteError as error:
             # What somebody else's server says is a matter of this input alone.
             if error.exit_status in {6, 10} or error.stops_run:
+                error.message = f"cannot fetch {shown_url(url)}: {error.message}"
+                error.hint = None
                 raise
             said = f"cannot fetch {shown_url(url)}: {error.message}"
             raise InputError(said, hint=error.hint) from error

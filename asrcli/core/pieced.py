@@ -119,8 +119,9 @@ class Piecer:
     ) -> Pieced:
         """Send all pieces of a recording; what fails is in the result, not raised.
 
-        `source` is the hash of the file. `on_part` gets the seconds of the recording that are done, silence included, and whether
-        they were known. Raises what decoding raises, and any error that stops the run.
+        `source` is the hash of the file. `on_part` gets the seconds of the recording that are
+        done, silence included, and whether they were known. Raises what decoding raises, and any
+        error that stops the run.
         """
         found = Pieced()
         under_way: deque[_Sent] = deque()

@@ -260,6 +260,16 @@ def test_with_hints_only_words_of_that_language_count(
     assert text == WELCOME.text.replace("morning", "MORNING")
 
 
+def test_empty_parameters_are_taken_as_the_official_sdk_sends_them(client: httpx.Client) -> None:
+    body = words_body("list_vocabulary", page_index=0, page_size=10)
+
+    empty = client.post(CUSTOMIZATION, json={**body, "parameters": {}})
+    other = client.post(CUSTOMIZATION, json={**body, "parameters": {"size": 1}})
+
+    assert empty.json()["output"] == {"vocabulary_list": []}
+    assert code_of(other) == (400, "InvalidParameter")
+
+
 def test_hotwords_may_be_given_with_the_call_to_models_that_take_them(
     service: DashScope, client: httpx.Client
 ) -> None:

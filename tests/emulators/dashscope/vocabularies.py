@@ -71,7 +71,9 @@ class Vocabularies:
 
     def answer(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """The `output` for the body of a call."""
-        fields_of(body, "the body", {"model": str, "input": dict})
+        # The vendor's own SDK sends `"parameters": {}` with every call.
+        fields_of(body, "the body", {"model": str, "input": dict}, {"parameters": dict})
+        fields_of(body.get("parameters", {}), "parameters", {})
         choice(body["model"], "model", ("speech-biasing",))
         if caller.region == "ap-southeast-1" and not caller.main:
             raise Refusal(403, "Workspace.AccessDenied", "Workspace access denied.")
