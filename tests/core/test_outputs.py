@@ -96,7 +96,7 @@ def test_a_result_never_takes_the_place_of_a_recording(tmp_path: Path) -> None:
 
     for path in (recording, link):
         with pytest.raises(UsageError, match="itself"):
-            refuse_inputs([Target(recording, "text")], [Input(str(path), path)])
+            refuse_inputs([Target(str(recording), "text")], [Input(str(path), path)])
 
 
 def test_an_empty_output_is_no_folder() -> None:
@@ -105,7 +105,7 @@ def test_an_empty_output_is_no_folder() -> None:
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
-    prepare_folders([Target(tmp_path / "a" / "b" / "x.txt", "text")])
+    prepare_folders([Target(str(tmp_path / "a" / "b" / "x.txt"), "text")])
 
     assert (tmp_path / "a" / "b").is_dir()
 
@@ -114,4 +114,4 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
     (tmp_path / "a").write_text("")
 
     with pytest.raises(OutputError, match="folder"):
-        prepare_folders([Target(tmp_path / "a" / "b" / "x.txt", "text")])
+        prepare_folders([Target(str(tmp_path / "a" / "b" / "x.txt"), "text")])
