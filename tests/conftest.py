@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from asrcli import secret
 
 IN_CI = bool(os.environ.get("CI"))
+
+for _name in ("SIGINT", "SIGHUP", "SIGTERM"):
+    # A run in the background or under nohup ignores some, and so would every program it starts.
+    if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 KEPT = {
     "PATH",
