@@ -61,6 +61,10 @@ def pipe(data: bytes) -> Iterator[int]:
     try:
         yield reading
     finally:
+        # Whoever still reads would read from the next pipe that gets this number.
+        for other in threading.enumerate():
+            if other.name == "live-input":
+                other.join(10)
         os.close(reading)
         thread.join()
 
