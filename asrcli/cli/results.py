@@ -18,7 +18,10 @@ from asrcli.output.files import write_atomically
 from asrcli.output.sanitize import for_json, for_text
 from asrcli.providers.base import Job
 
-__all__ = ["Results", "Tally"]
+__all__ = ["FINISHED", "Results", "Tally"]
+
+FINISHED = "its results are there"
+"""Why most inputs are skipped; any other reason is worth a line of its own."""
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ class Results:
         if self.prints_records:
             record = records.skipped_record(found.name, reason)
             self.console.write_data([f"{for_json(record)}\n"])
-        if self.several:
+        if self.several and reason == FINISHED:
             self.console.detail(f"{found.name}: skipped, {reason}")
         else:
             self.console.note(f"{found.name}: skipped, {reason}; --overwrite writes it again")

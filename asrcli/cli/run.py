@@ -12,7 +12,7 @@ from pathlib import Path
 from asrcli.cli.asked import TIMED, Request, provider_for, taken_as
 from asrcli.cli.choosing import nearest
 from asrcli.cli.planning import check_cost, show_plan
-from asrcli.cli.results import Results, Tally
+from asrcli.cli.results import FINISHED, Results, Tally
 from asrcli.cli.session import Session, require_stdout, stdin, stdin_is_terminal
 from asrcli.core.asking import Asker
 from asrcli.core.batch import Done, exit_status, run
@@ -369,7 +369,7 @@ class _Work:
         edited = [t.path for t in item.targets if self._memory.was_edited(t.path)]
         if edited:
             return f"{edited[0]} was changed since asrcli wrote it"
-        return "its results are there"
+        return FINISHED
 
     def _source(self, found: Input) -> str | None:
         """The identity of an input; None if it has to be read first."""

@@ -92,6 +92,10 @@ def stdin_is_terminal() -> bool:
 
 
 MOST_CALLS = 64
+_FILES = 24
+"""Files that a run has open whatever it does: streams, the database, sockets of its own."""
+_FILES_A_CALL = 4
+"""A recording, a connection, a lock, a result."""
 _LAST_WRITE = 1.0
 """Seconds that a run which is stopped gives to a result that is being written."""
 _RAMP = 0.1
@@ -102,7 +106,28 @@ def clamped_calls(asked: int, out: Console) -> int:
     """How many calls may be in flight; more than the most is clamped, with a note."""
     if asked > MOST_CALLS:
         out.warning(f"--jobs {asked} is more than asrcli sends at once: {MOST_CALLS}")
-    return min(asked, MOST_CALLS)
+    wanted = min(asked, MOST_CALLS)
+    files = _open_files(_FILES + wanted * _FILES_A_CALL)
+    possible = max(1, (files - _FILES) // _FILES_A_CALL)
+    if possible < wanted:
+        out.warning(f"{files} open files (ulimit -n) are enough for {possible} calls at once")
+    return min(wanted, possible)
+
+
+def _open_files(wanted: int) -> int:
+    """How many files may be open, raised as far as the system lets us, if that is needed."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asrcli.cli.choosing import known_provider
 from asrcli.cli.session import Session, require_stdout
+from asrcli.core.asking import Asker
 from asrcli.core.batch import exit_status, run
 from asrcli.core.store import Stored, store
 from asrcli.errors import FeatureError, KeyMissingError, UsageError
@@ -31,14 +32,14 @@ class Storing:
         require_stdout()
         name = known_provider(provider) or _first_with_key(session.settings)
         model = _model(model_id, name)
-        service = session.provider(name)
+        asker = Asker(session.provider(name), session.memory())
         statuses = []
         with session.console.progress(len(files)) as progress:
 
             def work(path: Path) -> Stored:
                 shown = progress.begin(str(path))
                 try:
-                    stored = store(path, service, model)
+                    stored = store(path, asker, model)
                 except BaseException:
                     shown.end(failed=True)
                     raise

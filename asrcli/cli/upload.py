@@ -26,6 +26,8 @@ def upload(
     jobs: Annotated[
         int, option("--jobs", "-j", metavar="N", min=1, panel=opt.SENDING, help="Files in flight.")
     ] = 4,
+    state: opt.StatePath = None,
+    cache: opt.Cache = True,
     base_url: opt.BaseURL = None,
     region: opt.Region = None,
     ca_bundle: opt.CABundle = None,
@@ -41,6 +43,8 @@ def upload(
     debug: opt.Debug = False,
 ) -> None:
     """Store recordings at a service, and print one reference a line for `transcribe`.
+
+    What was stored before, and is still there, is not sent again (--no-cache does).
 
     \b
     Examples:
@@ -64,6 +68,8 @@ def upload(
         retries=retries,
         rpm=rpm,
         calls=clamped_calls(jobs, console),
+        state=state,
+        remember=cache,
     )
     with Session.open(console, network) as session:
         status = Storing(session, as_json=json)(files, provider, model)

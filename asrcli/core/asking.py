@@ -155,7 +155,8 @@ class Asker:
 
     def stored(self, audio: AudioFile, model: Model, digest: str) -> tuple[Reference, bool]:
         """Where the file lies at the service, and whether it was only brought there now."""
-        key = self._storage_key(audio, model)
+        identity = self.memory.identify(audio.path, cached=False)
+        key = self.memory.upload_key(identity.digest, model, self.provider.host)
         with self._turns.take(key):
             known = self.memory.recall_upload(key, spare=_SPARE_SECONDS)
             if known is not None:
@@ -163,6 +164,8 @@ class Asker:
             # The call that reads it counts the seconds.
             with self._sending(model, seconds=0.0, size=audio.size, digest=digest):
                 reference = self.provider.upload(audio, model)
+            if not identity.still(audio.path):  # nobody knows what lies there now
+                raise FileUnreadableError(f"{audio.name} changed while it was read")
             self.memory.keep_upload(key, reference)
             return reference, True
 

@@ -47,6 +47,8 @@ AUDIO_SUFFIXES = frozenset(
 _BLOCK = 1 << 20
 _MOST_LIST = 64_000_000
 """Bytes of a list of names."""
+_LONGEST_NAME = 65_536
+"""Bytes of one name in it: more than any file system takes, and than a URL that is signed has."""
 
 
 @dataclass(slots=True, init=False)
@@ -164,7 +166,8 @@ def _expand_one(name: str, which: Filter) -> Iterator[tuple[Input, str]]:
         return
     reference = read_reference(name)
     if reference is not None and not os.path.exists(name):
-        yield Input(name, reference=reference, output=_reference_output(reference)), name
+        shown = _without_user(name)
+        yield Input(shown, reference=reference, output=_reference_output(reference)), name
     elif os.path.isdir(name):
         yield from _in_folder(name, which)
     elif not os.path.lexists(name) and glob.has_magic(name):
@@ -184,6 +187,13 @@ def _reference_output(reference: Reference) -> PurePath:
     return PurePath(kept or "audio")
 
 
+def _without_user(url: str) -> str:
+    """A URL without a user and a password: the name of an input is shown."""
+    scheme, mark, rest = url.partition("://")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    return f"{scheme}{mark}{rest[:end].rpartition('@')[2]}{rest[end:]}"
+
+
 def _by_pattern(pattern: str) -> Iterator[tuple[Input, str]]:
     found = sorted(glob.glob(pattern, recursive=True))
     files = [name for name in found if not Path(name).is_dir()]
@@ -198,34 +208,41 @@ def _in_folder(name: str, which: Filter) -> Iterator[tuple[Input, str]]:
     empty = True
     top, start = str(Path(name)), _absolute(name)
     top = "" if top == "." else os.path.join(top, "")
-    for below in _walk(name, which):
-        if which.takes(below):
+    for below, problem in _walk(name, which):
+        local = below if os.sep == "/" else below.replace("/", os.sep)
+        if problem is not None:
             empty = False
-            local = below if os.sep == "/" else below.replace("/", os.sep)
+            yield Input(top + local if local else name, problem=problem), f"{start}{os.sep}{local}"
+        elif which.takes(below):
+            empty = False
             path = top + local
             yield Input(path, path, output=local), f"{start}{os.sep}{os.path.normcase(local)}"
     if empty:
         hint = None if which.recursive else "-r looks into the folders below, too."
-        problem = InputError(f"no audio files in the folder {name}", hint=hint)
-        yield Input(name, problem=problem), name
+        nothing = InputError(f"no audio files in the folder {name}", hint=hint)
+        yield Input(name, problem=nothing), name
 
 
-def _walk(folder: str, which: Filter) -> Iterator[str]:
+def _walk(folder: str, which: Filter) -> Iterator[tuple[str, AsrError | None]]:
     """Regular files, folder by folder in order of name; a FIFO or a device is never opened.
 
-    Gives their paths below the folder, with slashes.
+    Gives their paths below the folder, with slashes; and folders that cannot be read, with why.
     """
     visited: set[tuple[int, int]] = set()
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        current = os.path.join(folder, below)
+        current = os.path.join(folder, below) if below else folder
         try:
             status = os.stat(current)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
-        except OSError:
+        except FileNotFoundError:  # it was there a moment ago
             continue
-        if (status.st_dev, status.st_ino) in visited:
+        except OSError as error:
+            said = f"cannot read the folder {current}: {error.strerror}"
+            yield below, FileUnreadableError(said)
             continue
         visited.add((status.st_dev, status.st_ino))
         prefix = f"{below}/" if below else ""
@@ -239,7 +256,7 @@ def _walk(folder: str, which: Filter) -> Iterator[str]:
             if is_folder:
                 folders.append(prefix + entry.name)
             elif is_file:
-                yield prefix + entry.name
+                yield prefix + entry.name, None
         if which.recursive:
             waiting.extend(reversed(folders))
 
@@ -248,17 +265,24 @@ def read_list(source: str | None, stdin: BinaryIO | None, *, null: bool) -> Iter
     """Names from a file (or `-`): one a line, or each ended by NUL.
 
     In lines, blank ones and those that begin with `#` are skipped, and CRLF ends a line too; a name
-    that begins with `#` is written `./#…`. Names are relative to the current folder.
+    that begins with `#` is written `./#…`. Names are relative to the current folder. Raises
+    UsageError with the number of a line that holds no name.
     """
     if source is None:
         return
     content = _read_all(source, stdin)
     if not null:
         content = content.removeprefix(b"\xef\xbb\xbf")
-    for name in content.split(b"\0" if null else b"\n"):
+    for number, name in enumerate(content.split(b"\0" if null else b"\n"), 1):
         kept = name if null else name.removesuffix(b"\r")
         if not kept.strip() or (not null and kept.startswith(b"#")):
             continue
+        place = f"{'name' if null else 'line'} {number} of the list {source!r}"
+        if b"\0" in kept:
+            hint = "-0 reads a list whose names end with NUL."
+            raise UsageError(f"{place} has a NUL", hint=hint)
+        if len(kept) > _LONGEST_NAME:
+            raise UsageError(f"{place} is too long for a name: {len(kept):,} bytes")
         yield os.fsdecode(kept)
 
 

@@ -1,15 +1,15 @@
-"""One file to a service's storage: look at it, make sure it may be used there, send it."""
+"""One file to a service's storage: look at it, make sure it may be used there, send it once."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrcli.errors import FileTooLargeError, UnsupportedFormatError
+from asrcli.core.asking import Asker
+from asrcli.errors import FileTooLargeError, FileUnreadableError, UnsupportedFormatError
 from asrcli.media.audio import AudioFile
 from asrcli.media.probe import probe
-from asrcli.providers.base import Model, Provider, Reference
+from asrcli.providers.base import Model, Reference
 
 __all__ = ["Stored", "store"]
 
@@ -23,8 +23,11 @@ class Stored:
     sha256: str
 
 
-def store(path: Path, provider: Provider, model: Model) -> Stored:
-    """Upload one file as it is; raises before its first byte leaves if the model cannot use it."""
+def store(path: Path, asker: Asker, model: Model) -> Stored:
+    """Upload one file as it is, unless its content is there already; raises an `AsrError`.
+
+    Raises before its first byte leaves if the model cannot use it.
+    """
     audio = probe(path, name=str(path))
     if model.formats and audio.container not in model.formats:
         raise UnsupportedFormatError(
@@ -33,9 +36,8 @@ def store(path: Path, provider: Provider, model: Model) -> Stored:
         )
     if model.max_bytes is not None and audio.size > model.max_bytes:
         raise FileTooLargeError(audio.name, audio.size, model.max_bytes)
-    return Stored(provider.upload(audio, model), audio, _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    identity = asker.memory.identify(path)
+    reference, _ = asker.stored(audio, model, identity.digest)
+    if not identity.still(path):
+        raise FileUnreadableError(f"{audio.name} changed while it was read")
+    return Stored(reference, audio, identity.digest)
