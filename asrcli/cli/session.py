@@ -238,6 +238,13 @@ class Session:
             )
         return self._providers[name]
 
+    def expect(self, name: str) -> None:
+        """Start what decodes, if this recording is likely to need it: it loads while we do."""
+        from asrcli.core.decoding import warm_for
+
+        if any(self.settings.usable(service) for service in ("qwen", "onemin", "openai")):
+            warm_for(Path(name), self.decoders())
+
     def decoders(self) -> Decoders:
         """The processes that decode; none is started before it is needed."""
         from asrcli.core.decoding import open_decoders

@@ -185,14 +185,7 @@ def transcribe(
       asrcli transcribe -r recordings/ -o transcripts/
       ffmpeg -i film.mkv -f wav - | asrcli transcribe -
     """
-    from asrcli.cli.asked import Request, read_prompt, read_shard
-    from asrcli.cli.run import Run, Wanted
     from asrcli.cli.session import Network, Session, clamped_calls, open_console, stdin
-    from asrcli.core.hotwords import read_hotwords
-    from asrcli.core.inputs import Filter, read_list
-    from asrcli.core.prepare import Changes
-    from asrcli.errors import UsageError
-    from asrcli.output.cues import CueShape
 
     console = open_console(
         quiet=quiet, verbose=verbose, debug=debug, color=color, progress=progress
@@ -211,43 +204,56 @@ def transcribe(
         state=state,
         remember=cache,
     )
-    if speakers is not None and not diarize:
-        raise UsageError("--speakers goes with --diarize")
-    if split_channels and channel is not None:
-        raise UsageError("--split-channels takes all channels, --channel one")
-    request = Request(
-        model,
-        provider,
-        language,
-        itn,
-        emotion,
-        words,
-        read_prompt(prompt),
-        diarize,
-        speakers,
-        read_hotwords(hotwords, hotword or []),
-    )
-    wanted = Wanted(
-        output=output,
-        formats=format or [],
-        shape=CueShape(max_line_chars, max_lines, max_cue_seconds),
-        changes=Changes(channel, normalize),
-        track=track,
-        apart=split_channels,
-        overwrite=overwrite,
-        headings=headings,
-        fail_fast=fail_fast,
-        ordered=not unordered,
-        allow_partial=allow_partial,
-        shard=read_shard(shard),
-        dry_run=dry_run,
-        max_cost=max_cost,
-        detach=detach,
-    )
-    which = Filter(recursive, tuple(include or ()), tuple(exclude or ()), follow)
-    if files_from == "-" and "-" in (inputs or []):
-        raise typer.BadParameter("standard input can be read once only", param_hint="--files-from")
-    names = [*(inputs or []), *read_list(files_from, stdin(), null=null)]
     with Session.open(console, network) as session:
+        if inputs:
+            session.expect(inputs[0])  # while all of this is loaded
+
+        from asrcli.cli.asked import Request, read_prompt, read_shard
+        from asrcli.cli.run import Run, Wanted
+        from asrcli.core.hotwords import read_hotwords
+        from asrcli.core.inputs import Filter, read_list
+        from asrcli.core.prepare import Changes
+        from asrcli.errors import UsageError
+        from asrcli.output.cues import CueShape
+
+        if speakers is not None and not diarize:
+            raise UsageError("--speakers goes with --diarize")
+        if split_channels and channel is not None:
+            raise UsageError("--split-channels takes all channels, --channel one")
+        request = Request(
+            model,
+            provider,
+            language,
+            itn,
+            emotion,
+            words,
+            read_prompt(prompt),
+            diarize,
+            speakers,
+            read_hotwords(hotwords, hotword or []),
+        )
+        wanted = Wanted(
+            output=output,
+            formats=format or [],
+            shape=CueShape(max_line_chars, max_lines, max_cue_seconds),
+            changes=Changes(channel, normalize),
+            track=track,
+            apart=split_channels,
+            overwrite=overwrite,
+            headings=headings,
+            fail_fast=fail_fast,
+            ordered=not unordered,
+            allow_partial=allow_partial,
+            shard=read_shard(shard),
+            dry_run=dry_run,
+            max_cost=max_cost,
+            detach=detach,
+        )
+        which = Filter(recursive, tuple(include or ()), tuple(exclude or ()), follow)
+        if files_from == "-" and "-" in (inputs or []):
+            raise typer.BadParameter(
+                "standard input can be read once only", param_hint="--files-from"
+            )
+        names = [*(inputs or []), *read_list(files_from, stdin(), null=null)]
         status = Run(session, wanted, request)(names, which)
     raise typer.Exit(status)

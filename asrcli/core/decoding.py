@@ -11,7 +11,7 @@ from asrcli.media.isolated import Decoders
 __all__ = ["Decoders", "open_decoders", "warm_for"]
 
 _MOST = 8
-_LARGE = 2_000_000
+_LARGE = 1_000_000
 """Bytes; a smaller file is most often sent as it is."""
 
 

@@ -149,7 +149,7 @@ def _convert(
 
 def _sound(
     audio: AudioFile, model: Model, changes: Changes, decoders: Decoders | None
-) -> Iterator[NDArray[np.float32]]:
+) -> Iterator[NDArray[np.float32] | NDArray[np.int16]]:
     """The samples to send: the chosen track and channel, padded to the model's shortest length."""
     sound: Iterator[NDArray[np.float32]] = blocks_isolated(
         audio.path,

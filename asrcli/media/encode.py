@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Samples = NDArray[np.float32]
+    Samples = NDArray[np.float32] | NDArray[np.int16]
 
 __all__ = ["Codec", "encode", "encode_bytes", "estimated_bytes"]
 
@@ -74,8 +74,13 @@ class _Encoder:
 _ENCODERS = {
     # "audio" is twice as fast as "voip" and was recognized as well; at level 0 it needs two thirds
     # of the time of level 3 and an eighth fewer bytes, with no more words misheard than in FLAC.
+    # Packets of 60 ms take a seventh less of both than those of 20 ms.
     Codec.OPUS: _Encoder(
-        "ogg", "libopus", "s16", 24_000, {"compression_level": "0", "application": "audio"}
+        "ogg",
+        "libopus",
+        "s16",
+        24_000,
+        {"compression_level": "0", "application": "audio", "frame_duration": "60"},
     ),
     # LAME is twice as fast at 7, but was recognized clearly worse.
     Codec.MP3: _Encoder("mp3", "libmp3lame", "s16p", 32_000, {"compression_level": "5"}),
@@ -90,7 +95,7 @@ def estimated_bytes(codec: Codec, seconds: float) -> int:
 def encode(
     blocks: Iterable[Samples], path: Path, codec: Codec, *, sample_rate: int = 16_000
 ) -> int:
-    """Write mono samples in [-1, 1] to a new file; return its size in bytes.
+    """Write mono samples to a new file, float32 in [-1, 1] or int16; return its size in bytes.
 
     `sample_rate` in Hz is what the samples have; Opus takes 8, 12, 16, 24 or 48 kHz. What was
     written is removed if it cannot be completed. Raises OutputError, and what `blocks` raises.
@@ -167,6 +172,8 @@ def _integers(blocks: Iterable[Samples]) -> Iterator[NDArray[np.int16]]:
     import numpy as np
 
     for block in blocks:
-        if len(block):
+        if block.dtype == np.int16:
+            yield block.astype(np.int16, copy=False)
+        elif len(block):
             scaled = np.rint(block * np.float32(32_768))
             yield np.clip(scaled, -32_768, 32_767).astype(np.int16)

@@ -62,13 +62,10 @@ class Parcel:
 
         return np.divide(self.pcm, np.float32(32_768), dtype=np.float32)
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self) -> Iterator[PCM]:
         """The same a second at a time, for an encoder."""
-        import numpy as np
-
         for begin in range(0, len(self.pcm), RATE):
-            part = self.pcm[begin : begin + RATE]
-            yield np.divide(part, np.float32(32_768), dtype=np.float32)
+            yield self.pcm[begin : begin + RATE]
 
     @property
     def seconds(self) -> float:

@@ -9,19 +9,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Samples = NDArray[np.float32] | NDArray[np.int16]
+
 __all__ = ["normalized", "padded"]
 
 
-def padded(blocks: Iterable[NDArray[np.float32]], *, least: int) -> Iterator[NDArray[np.float32]]:
-    """The same samples, followed by silence up to `least` of them."""
+def padded(blocks: Iterable[Samples], *, least: int) -> Iterator[Samples]:
+    """The same samples, float32 or int16, followed by silence up to `least` of them."""
     import numpy as np
 
-    count = 0
+    count, is_integer = 0, False
     for block in blocks:
-        count += len(block)
+        count, is_integer = count + len(block), block.dtype == np.int16
         yield block
     if count < least:
-        yield np.zeros(least - count, dtype=np.float32)
+        silence = np.zeros(least - count, dtype=np.int16)
+        yield silence if is_integer else silence.astype(np.float32)
 
 
 def normalized(

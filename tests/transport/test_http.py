@@ -686,3 +686,15 @@ def test_offline_refuses_every_kind_of_call(part: FilePart) -> None:
         with pytest.raises(AsrError, match="--offline"):
             call()
     assert service.requests == []
+
+
+def test_httpx_is_loaded_without_the_packages_of_its_command_line() -> None:
+    code = (
+        "import sys, asrcli.transport.http, httpx\n"
+        "httpx.get\n"
+        "print({'click', 'rich', 'pygments'} & {name.split('.')[0] for name in sys.modules})"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert ran.stdout == "set()\n"
