@@ -207,10 +207,13 @@ class _Stream(NetworkStream):
 
         exchange = current()
         view = memoryview(buffer)
+        # A plain socket takes what fits, whatever it is given; TLS sends all of it before it
+        # returns, and the time limit is for each of its writes.
+        most = len(view) if type(self._socket) is socket.socket else _SLICE
         try:
             while view:
                 self._socket.settimeout(exchange.left(exchange.connection.idle_timeout))
-                count = self._socket.send(view[:_SLICE])
+                count = self._socket.send(view[:most])
                 exchange.sent(count)
                 view = view[count:]
         except TimeoutError as error:

@@ -54,7 +54,7 @@ def sound(path: Path, size: int) -> Path:
 
 def asrcli(path: Path) -> list[str]:
     """The upload by asrcli."""
-    return [sys.executable, "-m", "asrcli", "upload", "-q", "--json",
+    return [sys.executable, "-m", "asrcli", "upload", "-q", "--json", "--no-cache",
             "-p", "qwen", "-m", MODEL, str(path)]  # fmt: skip
 
 
