@@ -6,8 +6,11 @@ Loaded by the first call; a test that passes a transport of its own never comes 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from asrcli.transport.connection import Connection
@@ -43,7 +46,9 @@ class Wire(BaseTransport):
     def __init__(self, connection: Connection, *, backend: Backend | None = None) -> None:
         self._connection = connection
         self._backend = backend or Backend()
-        self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
+        self._idle: deque[_Line] = deque()
+        self._busy: set[_Line] = set()
+        self._closed = False
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
 
@@ -58,7 +63,7 @@ class Wire(BaseTransport):
         port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
         proxy = find_proxy(url.scheme, url.host, port, self._connection.environ)
         exchange.proxied = proxy is not None
-        pool = self._pool(url.scheme, proxy)
+        line = self._take((url.scheme, url.host, port), proxy)
         outgoing = httpcore.Request(
             method=request.method,
             url=httpcore.URL(
@@ -70,42 +75,67 @@ class Wire(BaseTransport):
         )
         try:
             with _as_httpx():
-                response = pool.handle_request(outgoing)
+                response = line.pool.handle_request(outgoing)
         except BaseException:
             exchange.abandon()  # httpcore forgets a connection to a proxy that it did not get past
+            self._give_back(line)
             raise
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(response.stream)
-        )
+        body = _Body(response.stream, lambda: self._give_back(line))
+        return httpx.Response(response.status, headers=response.headers, stream=body)
 
     def close(self) -> None:
         """Close all connections; calls under way fail."""
         with self._lock:
-            pools, self._pools = list(self._pools.values()), {}
-        for pool in pools:
-            pool.close()
+            self._closed = True
+            lines = [*self._idle, *self._busy]
+            self._idle.clear()
+        for line in lines:
+            line.pool.close()
 
-    def _pool(self, scheme: str, proxy: Proxy | None) -> httpcore.ConnectionPool:
-        key = (scheme, proxy.variable if proxy else "")
+    def _take(self, origin: tuple[str, str, int], proxy: Proxy | None) -> _Line:
+        """The line to this origin that was used last, or a new one; nobody else has it."""
+        key = (*origin, proxy.variable if proxy else "")
         with self._lock:
-            if key not in self._pools:
-                encrypted = "https" in {scheme, proxy.scheme if proxy else ""}
+            self._expire()
+            line = next((line for line in reversed(self._idle) if line.key == key), None)
+            if line is None:
+                encrypted = "https" in {origin[0], proxy.scheme if proxy else ""}
                 if encrypted and self._context is None:
                     bundle, environ = self._connection.ca_bundle, self._connection.environ
                     self._context = make_context(bundle, environ)
-                self._pools[key] = self._make_pool(proxy)
-            return self._pools[key]
+                line = _Line(key, self._make_pool(proxy))
+            else:
+                self._idle.remove(line)
+            self._busy.add(line)
+            return line
+
+    def _give_back(self, line: _Line) -> None:
+        with self._lock:
+            if line not in self._busy:
+                return
+            self._busy.remove(line)
+            line.since = time.monotonic()
+            if not self._closed:
+                self._idle.append(line)
+                self._expire()
+                return
+        line.pool.close()
+
+    def _expire(self) -> None:
+        """Close what nobody used for long, and what is more than there are calls at once."""
+        oldest = time.monotonic() - _KEPT_SECONDS
+        while self._idle and (
+            self._idle[0].since < oldest or len(self._idle) > self._connection.max_connections
+        ):
+            self._idle.popleft().pool.close()
 
     def _make_pool(self, proxy: Proxy | None) -> httpcore.ConnectionPool:
         import httpcore
 
-        # Twice as many as there are calls: a pool that is full closes connections which it has
-        # just given away (https://github.com/encode/httpcore/issues/1110).
-        most = 2 * self._connection.max_connections
         options: dict[str, Any] = {
             "ssl_context": self._context,
-            "max_connections": most,
-            "max_keepalive_connections": most,
+            "max_connections": 1,
+            "max_keepalive_connections": 1,
             "keepalive_expiry": _KEPT_SECONDS,
             "network_backend": self._backend,
         }
@@ -124,11 +154,27 @@ class Wire(BaseTransport):
         return httpcore.HTTPProxy(url, proxy_headers=headers, **options)
 
 
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A pool of one connection, which one call has at a time.
+
+    A pool that many threads share gives a connection to two of them at the same moment, opens
+    others in their place, and closes some that it has just given away
+    (https://github.com/encode/httpcore/issues/1110); and it looks at all of them for each call.
+    """
+
+    key: tuple[str, str, int, str]
+    pool: httpcore.ConnectionPool
+    since: float = 0.0
+    """When the last call ended."""
+
+
 class _Body(SyncByteStream):
     """The body of an answer, with httpx's errors."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, done: Callable[[], None]) -> None:
         self._stream = stream
+        self._done = done
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_httpx():
@@ -137,7 +183,10 @@ class _Body(SyncByteStream):
 
     def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
-        self._stream.close()
+        try:
+            self._stream.close()
+        finally:
+            self._done()
 
 
 @contextmanager
