@@ -9,23 +9,26 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from asrcli import __version__
-from asrcli.cli import session
 from asrcli.cli.hotwords import hotwords
 from asrcli.cli.jobs import jobs
 from asrcli.cli.models import models
 from asrcli.cli.stream_mic import stream_mic
 from asrcli.cli.transcribe import transcribe
 from asrcli.cli.upload import upload
-from asrcli.errors import AsrError, StoppedBySignal
+from asrcli.errors import AsrError, StoppedBySignal, UsageError
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from asrcli.output.console import Console
+
+__all__ = ["command_line", "main"]
 
 
 class _ReaderGone(Exception):  # noqa: N818 - not an error: the reader has what it wanted
@@ -43,6 +46,11 @@ class _Group(TyperGroup):
                 raise _ReaderGone from error
             raise
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and (hint := _meant(self, ctx, args)):
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -54,19 +62,23 @@ class _Group(TyperGroup):
             raise
 
 
-app = typer.Typer(
-    name="asrcli",
-    cls=_Group,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-app.command()(transcribe)
-app.command()(upload)
-app.command()(stream_mic)
-app.command()(models)
-app.add_typer(jobs)
-app.add_typer(hotwords)
+def _meant(group: TyperGroup, ctx: Any, words: list[str]) -> str | None:
+    """What to type in place of words that are no command, if that is clear."""
+    first, *rest = words
+    if first == "help":
+        of = f" {rest[0]}" if rest and group.get_command(ctx, rest[0]) else ""
+        return f"Type `asrcli{of} --help`."
+    if first == "version":
+        return "Type `asrcli --version`."
+
+    import shlex
+
+    from asrcli.core.inputs import AUDIO_SUFFIXES, read_reference
+
+    suffix = os.path.splitext(first)[1].lower()  # noqa: PTH122 - it may be a URL
+    if os.path.exists(first) or suffix in AUDIO_SUFFIXES or read_reference(first):
+        return f"To transcribe it: `asrcli transcribe {shlex.quote(first)}`."
+    return None
 
 
 def _show_version(wanted: bool) -> None:
@@ -75,7 +87,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     version: Annotated[
         bool,
@@ -85,6 +96,48 @@ def about(
     ] = False,
 ) -> None:
     """Speech to text: files, folders and pipes to the best recognizer at hand."""
+
+
+_COMMANDS: dict[str, Any] = {
+    "transcribe": transcribe,
+    "upload": upload,
+    "stream-mic": stream_mic,
+    "models": models,
+    "jobs": jobs,
+    "hotwords": hotwords,
+}
+
+
+def command_line(words: Sequence[str] = ()) -> Any:
+    """The command that `words` name, else all of them: building each takes its time.
+
+    For the list of commands (`--help`) their names and what they do are enough.
+    """
+    app = typer.Typer(
+        name="asrcli",
+        cls=_Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(about)
+    named = words[0] if words and words[0] in _COMMANDS else None
+    listed = bool(words) and {*words} <= {"-h", "--help"}
+    for name, command in _COMMANDS.items():
+        if listed:
+            app.command(name, help=_about(command))(lambda: None)
+        elif named not in {None, name}:
+            continue
+        elif isinstance(command, typer.Typer):
+            app.add_typer(command)
+        else:
+            app.command(name)(command)
+    return typer.main.get_command(app)
+
+
+def _about(command: Any) -> str:
+    """What a command or a group of commands does."""
+    return str(command.info.help if isinstance(command, typer.Typer) else command.__doc__)
 
 
 def main() -> NoReturn:
@@ -99,9 +152,9 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        status = typer.main.get_command(app).main(standalone_mode=False)
+        status = command_line(_words()).main(standalone_mode=False)
     except AsrError as error:
-        session.console().error(error)
+        _console().error(error)
         _trace(error)
         return error.exit_status
     except StoppedBySignal as stopped:
@@ -113,13 +166,18 @@ def _run() -> int:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF}:
             return _show_bug(error)
-        session.console().problem(f"cannot write output: {error.strerror}")
+        _console().problem(f"cannot write output: {error.strerror}")
         return 8
     except Exception as error:  # noqa: BLE001 - a bug of ours, or a mistake on the command line
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _show_usage(error)
         return _show_bug(error)
     return status if isinstance(status, int) else 0
+
+
+def _words() -> list[str]:
+    """What was typed behind the name of the program; nothing where a shell asks what could be."""
+    return [] if "_ASRCLI_COMPLETE" in os.environ else sys.argv[1:] or ["--help"]
 
 
 def _show_usage(error: Any) -> int:
@@ -129,12 +187,18 @@ def _show_usage(error: Any) -> int:
         return 2
     path = error.ctx.command_path if getattr(error, "ctx", None) else "asrcli"
     message = " ".join(error.format_message().split())
-    session.console().problem(message, hint=f"See `{path} --help`.")
+    _console().problem(message, hint=f"See `{path} --help`.")
     return int(error.exit_code)
 
 
+def _console() -> Console:
+    from asrcli.cli import session  # a list of commands needs none
+
+    return session.console()
+
+
 def _show_bug(error: Exception) -> int:
-    console = session.console()
+    console = _console()
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119 - no path is shown
     console.problem(
@@ -146,7 +210,7 @@ def _show_bug(error: Exception) -> int:
 
 
 def _trace(error: BaseException) -> None:
-    console = session.console()
+    console = _console()
     if console.debugging:
         console.debug("".join(traceback.format_exception(error)))
 
@@ -185,7 +249,7 @@ def _pause(number: int, _frame: FrameType | None) -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    session.console().close()
+    _console().close()
     if threading.active_count() > 1:
         # Calls that are under way on other threads are given up, not waited for.
         os._exit(status)

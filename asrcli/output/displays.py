@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asrcli.output.progress import Ended, State
-from asrcli.output.records import input_record, progress_record
 from asrcli.output.sanitize import for_json, for_terminal, one_line
 from asrcli.output.terminal import NoticeStream
 from asrcli.output.width import display_width, last_cells
@@ -98,6 +97,8 @@ class JSONDisplay(NoDisplay):
 
     def show(self, state: State) -> None:
         """Write a record if it is time to."""
+        from asrcli.output.records import progress_record
+
         if (last := self._last) is not None:
             wait = self.period if _moved(state, last) else self._still
             if state.elapsed - last.elapsed < wait:
@@ -107,6 +108,8 @@ class JSONDisplay(NoDisplay):
 
     def end(self, ended: Ended) -> None:
         """Write the record of an input."""
+        from asrcli.output.records import input_record
+
         self._write(input_record(ended))
 
     def _write(self, record: Mapping[str, Any]) -> None:

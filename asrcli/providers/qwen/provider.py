@@ -31,7 +31,6 @@ from asrcli.providers.qwen.failures import (
 )
 from asrcli.providers.qwen.hosts import Hosts
 from asrcli.providers.qwen.job_calls import JobCalls
-from asrcli.providers.qwen.omni import Omni
 from asrcli.providers.qwen.uploads import Uploads
 from asrcli.secret import Secret
 from asrcli.transcript import Transcript
@@ -130,7 +129,6 @@ class Qwen:
             read_failure=read_failure,
             transport=transport,
         )
-        self._omni = Omni(self._compatible, retrier)
         self._uploads = Uploads(self._native, self._store)
         self._jobs = JobCalls(self._native, fetcher, now=now)
         self._retrier = retrier
@@ -182,8 +180,12 @@ class Qwen:
                 case API.SYNC_FLASH:
                     return self._by_messages(audio, model, options, on_text)
                 case API.CHAT:
+                    # With all that a chat needs, which no other model does.
+                    from asrcli.providers.qwen.omni import Omni
+
                     location = self._location(audio, model)
-                    return self._omni.transcribe(audio, location, model, options, on_text=on_text)
+                    omni = Omni(self._compatible, self._retrier)
+                    return omni.transcribe(audio, location, model, options, on_text=on_text)
         raise UsageError(f"{model.id} is called in a way that this version does not know")
 
     # --- jobs -------------------------------------------------------------------------------------
