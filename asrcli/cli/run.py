@@ -40,7 +40,6 @@ from asrcli.output.progress import Item
 from asrcli.providers.base import API, Feature
 from asrcli.providers.registry import can_run
 from asrcli.settings import PROVIDERS
-from asrcli.state.store import Output
 
 __all__ = ["Run", "Wanted"]
 
@@ -96,7 +95,9 @@ class Run:
         self._console = session.console
         self._wanted = wanted
         self._request = request
-        self._formats = [_known_format(name) for name in wanted.formats]
+        # Both `-f srt -f vtt` and `-f srt,vtt`.
+        named = [name for each in wanted.formats for name in each.split(",")]
+        self._formats = [_known_format(name.strip()) for name in named]
         self._taken: list[Target] = []
         self._long_names: list[Target] = []
 
@@ -113,7 +114,9 @@ class Run:
         memory = self._session.memory()
         recognizer = self._recognizer(chooser, first, destination, memory)
         if self._wanted.dry_run:
-            return show_plan(self._session, recognizer, inputs, destination)
+            return show_plan(
+                self._session, recognizer, inputs, destination, most=self._wanted.max_cost
+            )
         if self._wanted.max_cost is not None:
             check_cost(self._session, recognizer, inputs, self._wanted.max_cost)
         self._refuse_existing(memory)
@@ -146,6 +149,12 @@ class Run:
         )
         if destination.to_stdout:
             require_stdout()
+        if by_suffix and destination.folder is not None and not _names_folder(output or ""):
+            why = "there are several inputs" if several else "there are several formats"
+            kinds = ", ".join(destination.formats)
+            self._console.note(
+                f"{output} will be a folder (of {kinds}), since {why}; -o {output}/ says the same"
+            )
         return destination
 
     def _chooser(self, inputs: Sequence[Input], destination: Destination) -> Chooser:
@@ -175,7 +184,12 @@ class Run:
         if choice.model.provider == "local" and network.base_url:
             raise UsageError("local has no base URL")
         if network.region and choice.model.provider != "qwen":
-            raise UsageError(f"{choice.model.provider} has no regions", hint="Leave out --region.")
+            from asrcli.providers.qwen.hosts import REGIONS
+
+            raise UsageError(
+                f"{choice.model.provider} has no regions",
+                hint=f"Leave out --region: only qwen has them ({', '.join(REGIONS)}).",
+            )
         if self._wanted.detach and choice.model.api not in {API.JOB, API.JOB_LIST}:
             raise UsageError(
                 f"{choice.model.id} answers at once: there is no job to leave (--detach)",
@@ -211,7 +225,7 @@ class Run:
     ) -> Recognizer:
         session, wanted = self._session, self._wanted
         provider = session.provider(first.model.provider)
-        asker = Asker(provider, memory)
+        asker = Asker(provider, memory, stop=session.stop.is_set)
         return Recognizer(
             choose=chooser,
             options_for=session.options(self._request, memory, send=not wanted.dry_run),
@@ -244,7 +258,9 @@ class Run:
     def _workers(self, choice: Choice) -> int:
         if choice.model.api in {API.JOB, API.JOB_LIST}:
             return max(_MOST_JOBS, self._session.network.calls)
-        return self._session.network.calls
+        # Some are looked at and written while the others wait for the service.
+        calls = self._session.network.calls
+        return calls + calls // 4
 
     def _fingerprint(self, first: Choice) -> Callable[[str], str]:
         wanted, request = self._wanted, self._request
@@ -380,7 +396,7 @@ class _Work:
         return self._memory.identify(found.path).digest
 
     def _write(self, item: _Item, recognized: Recognized, elapsed: float) -> None:
-        source = self._source(item.found) if recognized.error is None else None
+        source = self._source(item.found) or ""
         for target in item.targets:
             replace = self._wanted.overwrite
             if not replace and self._memory.is_ours(target.path):
@@ -390,14 +406,13 @@ class _Work:
                         hint="--overwrite replaces it.",
                     )
                 replace = True
-            kind = self.fingerprint(target.format)
+            # What lacks pieces is ours as well, and not finished.
+            kind = self.fingerprint(target.format) if recognized.error is None else ""
             is_new = not os.path.lexists(target.file)
 
             def announce(digest: str, target: Target = target, kind: str = kind) -> None:
                 # Killed right after it wrote a file, a run must find that it was its own.
-                store = self._memory.store
-                if is_new and recognized.error is None and store is not None:  # noqa: B023
-                    store.remember_output(target.path, Output(source or "", kind, digest))
+                self._memory.will_write(target.path, source, kind, digest)
 
             try:
                 with self._session.writing():
@@ -412,8 +427,8 @@ class _Work:
             except OutputError:
                 self._session.stop.set()  # the next one would fare no better, and cost as much
                 raise
-            if recognized.error is None and not is_new:
-                self._memory.finished(target.path, source or "", kind)
+            if not is_new:
+                self._memory.wrote(target.path)
 
     def _partials(self, *, several: bool) -> bool:
         """Text that is still coming is asked for only where somebody sees it."""
@@ -469,6 +484,11 @@ class _Work:
             failures=tally.failures,
         )
         return status
+
+
+def _names_folder(output: str) -> bool:
+    """True if nobody can take it for the name of a file."""
+    return output.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(output)
 
 
 def _known_format(name: str) -> str:

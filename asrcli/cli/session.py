@@ -223,8 +223,14 @@ class Session:
         """The folder for temporary files, readable by this user alone; made when first needed."""
         with self._lock:
             if self._folder is None:
-                remove_abandoned(Path(tempfile.gettempdir()))
-                self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+                try:
+                    remove_abandoned(Path(tempfile.gettempdir()))
+                    self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+                except OSError as error:
+                    raise OutputError(
+                        f"no folder for temporary files can be made: {error.strerror or error}",
+                        hint="TMPDIR says where it goes.",
+                    ) from error
                 self._claim = claim(self._folder)
             return self._folder
 
@@ -261,7 +267,7 @@ class Session:
         from asrcli.core.memory import Memory
 
         if self._memory is None:
-            self._memory = Memory(self._store())
+            self._memory = Memory(self._store(), warn=self.console.warning)
         return self._memory
 
     def _store(self) -> Store | None:

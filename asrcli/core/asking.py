@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from asrcli.core.memory import Memory
@@ -65,6 +65,8 @@ class Asker:
     memory: Memory
     on_traffic: Callable[[int, int], None] = lambda _calls, _bytes: None
     """Told how many more calls are under way, and how many bytes they take."""
+    stop: Callable[[], bool] = lambda: False
+    """True when the run is being given up."""
     _turns: _Turns = field(default_factory=_Turns)
 
     @property
@@ -102,13 +104,22 @@ class Asker:
         with self.turn(key):
             if (known := self.memory.recall(key)) is not None:
                 return Answered(known, known=True)
-            sent = make()
-            found = self._sent(sent, model, options, digest, seconds, on_text)
-            check()
-            if found.duration is None and seconds:
-                found = replace(found, duration=seconds)
-            self.memory.keep(key, found, seconds=seconds, source=source or digest)
-            return Answered(found, known=False)
+            with self._alone(key):
+                if (known := self.memory.recall(key)) is not None:
+                    return Answered(known, known=True)
+                sent = make()
+                found = self._sent(sent, model, options, digest, seconds, on_text)
+                check()
+                if found.duration is None and seconds:
+                    found = replace(found, duration=seconds)
+                self.memory.keep(key, found, seconds=seconds, source=source or digest)
+                return Answered(found, known=False)
+
+    def _alone(self, key: str) -> AbstractContextManager[None]:
+        """No other process asks for the same; what costs nothing is not worth the wait."""
+        if not self.provider.host:
+            return nullcontext()
+        return self.memory.claim(key, stop=self.stop)
 
     def _sent(
         self,
@@ -157,7 +168,7 @@ class Asker:
         """Where the file lies at the service, and whether it was only brought there now."""
         identity = self.memory.identify(audio.path, cached=False)
         key = self.memory.upload_key(identity.digest, model, self.provider.host)
-        with self._turns.take(key):
+        with self._turns.take(key), self._alone(key):
             known = self.memory.recall_upload(key, spare=_SPARE_SECONDS)
             if known is not None:
                 return known, False

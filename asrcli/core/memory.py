@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,11 +100,18 @@ class Memory:
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
     """The name of this run."""
     clock: Callable[[], float] = time.time
+    warn: Callable[[str], None] | None = None
+    """Told, once, that an answer could not be kept, and is used all the same; without it that is
+    an OutputError."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sums: Sums = field(default_factory=Sums)
+    _unkept: dict[str, Answer] = field(default_factory=dict)
+    """What was paid for, and found no room on the disk: this run at least has it."""
+    _closed: bool = False
 
     def close(self) -> None:
         """Close the store."""
+        self._closed = True
         if self.store is not None:
             self.store.close()
 
@@ -142,11 +149,20 @@ class Memory:
         # What a URL names may be another recording tomorrow.
         return _hash(["url", reference.location, datetime.now(UTC).strftime(_URL_DAY)])
 
+    def claim(
+        self, key: str, *, stop: Callable[[], bool] = lambda: False
+    ) -> AbstractContextManager[None]:
+        """While this process alone asks for `key`; whoever had to wait for that recalls it again.
+
+        No run waits any longer than until `stop`, nor where nothing is kept.
+        """
+        return self.store.claims.hold(key, stop=stop) if self.store else nullcontext()
+
     # --- answers ----------------------------------------------------------------------------------
 
     def recall(self, key: str) -> Transcript | None:
         """The transcript that was once answered, or None."""
-        answer = self.store.answer(key) if self.store else None
+        answer = self._unkept.get(key) or (self.store.answer(key) if self.store else None)
         if answer is None:
             return None
         try:
@@ -160,14 +176,28 @@ class Memory:
             return None
 
     def keep(self, key: str, transcript: Transcript, *, seconds: float, source: str = "") -> None:
-        """Store a transcript; it is on the disk when this returns.
+        """Store a transcript; it is on the disk when this returns, unless that cannot be.
 
         `source` is the hash of the recording, by which all of it can be forgotten.
         """
-        if self.store is not None:
-            kept = asdict(transcript)
-            answer = Answer(transcript.provider, transcript.model, seconds, kept, source)
+        if self.store is None:
+            return
+        kept = asdict(transcript)
+        answer = Answer(transcript.provider, transcript.model, seconds, kept, source)
+        try:
             self.store.remember_answer(key, answer)
+        except OutputError as error:
+            self._do_without(error, key, answer)
+
+    def _do_without(self, error: OutputError, key: str, answer: Answer) -> None:
+        """Go on with an answer that this run alone has; raises where nobody can be told so."""
+        if self.warn is None or self._closed:
+            raise error
+        with self._lock:
+            first = not self._unkept
+            self._unkept[key] = answer
+        if first:
+            self.warn(f"{error}: what was answered is used, but not remembered")
 
     def forget(self, paths: Collection[Path] = ()) -> None:
         """Remove everything, or what is known of some recordings and results; no text stays."""
@@ -330,7 +360,8 @@ class Memory:
 
     def update_job(self, key: str, state: str, error: AsrError | None = None) -> None:
         """Write down how far it is, and why it failed."""
-        if self.store is not None:
+        # What could not be kept has to be fetched again by the next run.
+        if self.store is not None and key not in self._unkept:
             code, message = (error.code, str(error)) if error else (None, None)
             self.store.jobs.update(key, str(state), code=code, message=message)
 
@@ -338,11 +369,11 @@ class Memory:
 
     def is_ours(self, path: Path) -> bool:
         """True if a run wrote this file."""
-        return self.store is not None and self.store.output(path) is not None
+        return self._result(path) is not None
 
     def is_finished(self, path: Path, source: str, options: str) -> bool:
         """True if the file is there, and was made of the same, in the same way."""
-        known = self.store.output(path) if self.store else None
+        known = self._result(path)
         return (
             known is not None
             and path.is_file()
@@ -351,13 +382,36 @@ class Memory:
 
     def was_edited(self, path: Path) -> bool:
         """True if somebody changed the file since a run wrote it."""
-        known = self.store.output(path) if self.store else None
+        known = self._result(path)
         return known is not None and path.is_file() and self._digest(path) != known.digest
 
-    def finished(self, path: Path, source: str, options: str) -> None:
-        """The file was written."""
-        if self.store is not None and path.is_file():
-            self.store.remember_output(path, Output(source, options, self._digest(path)))
+    def will_write(self, path: Path, source: str, options: str, digest: str) -> None:
+        """Write down what the file is about to become; `wrote` follows when it has.
+
+        A run that is killed in between leaves a file that the next one knows as ours, whether it
+        has its old content or the new one. Streams and devices are no files that are remembered.
+        """
+        if self.store is None or path.is_symlink():
+            return
+        output = Output(source, options, digest)
+        if not path.exists():
+            self.store.remember_output(path, output)
+        elif path.is_file():
+            self.store.intend_output(path, output)
+
+    def wrote(self, path: Path) -> None:
+        """The file is what `will_write` said."""
+        if self.store is not None:
+            self.store.finish_output(path)
+
+    def _result(self, path: Path) -> Output | None:
+        """What a run made of the file, or was making of it when it was killed."""
+        if self.store is None or path.is_symlink():
+            return None
+        written, intended = self.store.outputs(path)
+        if intended is not None and self._digest(path) == intended.digest:
+            return intended
+        return written
 
     def _digest(self, path: Path) -> str:
         try:

@@ -49,7 +49,10 @@ class Destination:
         kinds = tuple(dict.fromkeys(formats)) or ((by_suffix,) if by_suffix else ("text",))
         if output is None or output == "-":
             if len(kinds) > 1:
-                raise UsageError("several formats need a folder to go to", hint="Add -o DIR.")
+                raise UsageError(
+                    f"several formats ({', '.join(kinds)}) need a folder to go to",
+                    hint="Add -o DIR, or ask for one format.",
+                )
             if several and kinds[0] in _NEED_FOLDER:
                 raise UsageError(
                     f"{kinds[0]} of several inputs needs a folder to go to",

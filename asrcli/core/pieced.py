@@ -23,11 +23,18 @@ from asrcli.core.asking import Answered, Asker
 from asrcli.core.join import Part, gap, join
 from asrcli.core.memory import request_key
 from asrcli.core.plan import Plan, Route, piece_codec
+from asrcli.core.room import check_room
 from asrcli.core.workers import Workers
-from asrcli.errors import AsrError, InputRefusedError, NetworkError, OutputError
+from asrcli.errors import (
+    AsrError,
+    InputRefusedError,
+    NetworkError,
+    OutputError,
+    UnsupportedFormatError,
+)
 from asrcli.media.audio import AudioFile
 from asrcli.media.decode import blocks
-from asrcli.media.encode import encode
+from asrcli.media.encode import encode, estimated_bytes
 from asrcli.media.isolated import Decoders, blocks_isolated
 from asrcli.media.parcels import Parcel, cues, parcels
 from asrcli.media.places import Place
@@ -44,6 +51,8 @@ _FIRST_SECONDS = 30.0
 """The first piece is a short one, so that the first call leaves early."""
 _SHORTEST_CUT = 60.0
 """Seconds; a shorter piece that is refused for its length is not cut again."""
+_NORMAL_SECONDS = 300.0
+"""Gain is changed in memory, so only of clips up to this length."""
 _HOPELESS = 3
 """So many pieces failed, and none came through: the others are not tried."""
 
@@ -65,6 +74,25 @@ class Pieced:
     def joined(self, *, provider: str, model: str, duration: float, timing: Timing) -> Transcript:
         """All of it as one transcript; what failed is marked as a gap."""
         return join(self.parts, provider=provider, model=model, duration=duration, timing=timing)
+
+
+@dataclass(slots=True)
+class _Room:
+    """Looks once whether the pieces of a recording fit on the disk: before the first is made."""
+
+    audio: AudioFile
+    model: Model
+    longest: float
+    at_once: int
+    checked: bool = False
+
+    def check(self, folder: Path) -> None:
+        """Raise OutputError if they do not."""
+        if not self.checked:
+            held = min(self.audio.duration, self.longest * self.at_once)
+            size = estimated_bytes(piece_codec(self.model), held)
+            check_room(folder, size, what=f"cutting {self.audio.name}")
+        self.checked = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +149,22 @@ class Piecer:
 
         `source` is the hash of the file. `on_part` gets the seconds of the recording that are
         done, silence included, and whether they were known. Raises what decoding raises, and any
-        error that stops the run.
+        error that stops the run; UnsupportedFormatError if it is too long to be normalized.
         """
+        if normalize and audio.duration > _NORMAL_SECONDS:
+            raise UnsupportedFormatError(
+                f"{audio.name} is too long to be normalized: {audio.duration:,.0f} s",
+                hint=f"--normalize is for clips of up to {_NORMAL_SECONDS:.0f} s.",
+            )
         found = Pieced()
         under_way: deque[_Sent] = deque()
         progress = _Covered(audio.duration * len(channels), on_part)
+        room = _Room(audio, model, longest, self._at_once)
         for parcel in self._cut(audio, longest, channels, cues=cues, normalize=normalize):
             if _is_hopeless(found):
                 break
-            under_way.append(self._begin(parcel, audio, model, options, source))
-            while under_way and (
-                len(under_way) >= 2 * self._calls + self._cores or under_way[0].answer.done()
-            ):
+            under_way.append(self._begin(parcel, audio, model, options, source, room))
+            while under_way and (len(under_way) >= self._at_once or under_way[0].answer.done()):
                 self._take(under_way.popleft(), found, progress)
         while under_way:
             self._take(under_way.popleft(), found, progress)
@@ -149,6 +181,11 @@ class Piecer:
             seconds += parcel.seconds
             count += 1
         return seconds, count
+
+    @property
+    def _at_once(self) -> int:
+        """Pieces of one recording that are encoded, sent or waited for."""
+        return 2 * self._calls + self._cores
 
     # --- from the recording to pieces -------------------------------------------------------------
 
@@ -197,7 +234,13 @@ class Piecer:
     # --- from a piece to its answer ---------------------------------------------------------------
 
     def _begin(
-        self, parcel: Parcel, audio: AudioFile, model: Model, options: Options, source: str
+        self,
+        parcel: Parcel,
+        audio: AudioFile,
+        model: Model,
+        options: Options,
+        source: str,
+        room: _Room,
     ) -> _Sent:
         digest = parcel.digest()
         key = request_key(digest, model, options, piece=True, host=self._asker.place)
@@ -206,6 +249,7 @@ class Piecer:
             done: Future[Answered] = Future()
             done.set_result(Answered(known, known=True))
             return _Sent(parcel.place, done)
+        room.check(self._folder())
         while not self._room.acquire(timeout=_TICK):
             if self._stop():
                 raise _stopped()

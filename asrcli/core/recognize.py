@@ -21,9 +21,11 @@ from asrcli.core.opening import Opener
 from asrcli.core.pieced import Pieced, Piecer
 from asrcli.core.plan import Plan, Route, plan, way
 from asrcli.core.prepare import Changes, prepare
+from asrcli.core.room import check_room
 from asrcli.core.select import Choice
 from asrcli.errors import AsrError, FileUnreadableError, InputRefusedError, UsageError
 from asrcli.media.audio import AudioFile
+from asrcli.media.encode import Codec, estimated_bytes
 from asrcli.providers.base import API, Feature, Model, OnText, Options, Reference
 from asrcli.transcript import Timing, Transcript
 
@@ -221,7 +223,11 @@ class Recognizer:
 
         def make() -> AudioFile:
             prepared = prepare(
-                work.audio, work.choice.model, self.folder, self.changes, self.decoders
+                work.audio,
+                work.choice.model,
+                lambda: self._folder_for(work),
+                self.changes,
+                self.decoders,
             )
             if prepared.note:
                 self.detail(prepared.note)
@@ -236,6 +242,20 @@ class Recognizer:
             for path in made:
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+    def _folder_for(self, work: _Work) -> Path:
+        """Where a conversion goes; raises OutputError if there is not even room for the smallest.
+
+        It is asked for only where the recording is converted.
+        """
+        folder, formats = self.folder(), work.choice.model.formats
+        sizes = [
+            estimated_bytes(codec, work.audio.duration)
+            for codec in Codec
+            if not formats or codec.container in formats
+        ]
+        check_room(folder, min(sizes, default=0), what=f"converting {work.name}")
+        return folder
 
     def _key(self, work: _Work, **more: object) -> str:
         changes = {

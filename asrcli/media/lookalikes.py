@@ -44,9 +44,12 @@ _TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"WEBVTT\b"), "WebVTT subtitles"),
     (re.compile(r"\d+\r?\n\d\d:\d\d:\d\d,\d{3} -->"), "SRT subtitles"),
     (re.compile(r"\[Script Info\]"), "ASS subtitles"),
+    # What was taken for a comment stays one (`?>`, `*+`): the ways to cut a text of nothing but
+    # comments into them are more than can be tried.
     (
         re.compile(
-            r"(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)*<(!doctype\s+html|html)\b", re.IGNORECASE
+            r"(<\?xml[^>]*+>\s*+)?+(?><!--[\s\S]*?-->\s*+)*+<(!doctype\s+html|html)\b",
+            re.IGNORECASE,
         ),
         "HTML",
     ),

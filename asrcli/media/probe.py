@@ -46,6 +46,7 @@ __all__ = ["probe"]
 _PATIENCE = 500
 """Packets of which none can be decoded, after which a file is taken for one without sound."""
 _FLAC_SAMPLES = 4_096
+_RIFF_BYTES = 12
 _SCANNED_BYTES = 1 << 20
 _TAGS = 4_096
 """Bytes of tags that may follow an MP3; in more there may be another recording."""
@@ -102,6 +103,9 @@ def probe(
         container = sniff(head, whole=size <= HEAD_BYTES)
         if container is None:
             raise NotAudioError(f"{label} is not audio: {_what_instead(head)}")
+        if container == "wav" and len(head) == HEAD_BYTES and not any(head[_RIFF_BYTES:]):
+            # FFmpeg would step through all of it, a chunk of no bytes at a time.
+            raise NotAudioError(f"{label} is damaged: behind its first bytes there are zeros alone")
         demuxer = FORMATS[container].demuxer(head)
         start = sound_start(file)
         source = _Source(path, file, label, container, demuxer, track, size, start, head)

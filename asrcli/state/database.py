@@ -12,6 +12,7 @@ import errno
 import glob
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,9 @@ _ATTEMPTS = 5
 """How often in a row the file may vanish or be found damaged."""
 _LEAST_BYTES = 512
 """The smallest page of SQLite, which takes anything shorter for a new file, and overwrites it."""
+_PROBE_BYTES = 65_536
+"""More than SQLite adds to its files at once."""
+_HINT = "--state PATH puts it elsewhere; --no-cache does without."
 _MISTAKES = (
     sqlite3.ProgrammingError,
     sqlite3.IntegrityError,
@@ -133,15 +137,20 @@ class Database:
     def _flushed(self, statements: Sequence[Statement]) -> None:
         self._done(lambda connection: _transaction(connection, statements, "FULL"), writes=True)
 
-    def erase(self, *statements: Statement) -> None:
+    def erase(self, *statements: Statement, table: str | None = None) -> None:
         """Carry out deletions so that nothing of what they concern stays in the file or its log.
 
-        Raises LockedError while other processes keep the log in use; the deletion stands.
+        Deleted rows are overwritten, but SQLite leaves copies behind when it moves rows to other
+        pages: so all is written anew, or that one `table` alone, where the deletions concern no
+        other; that is quick. Raises LockedError while other processes keep the log in use; the
+        deletion stands.
         """
 
         def erased(connection: sqlite3.Connection) -> bool:
-            _transaction(connection, statements, "FULL")
-            connection.execute("VACUUM")
+            anew = _rebuilding(connection, table) if table is not None else []
+            _transaction(connection, [*statements, *anew], "FULL")
+            if table is None:
+                connection.execute("VACUUM")
             (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
 
@@ -203,16 +212,20 @@ class Database:
         self._connection, self._file = self._opened()
 
     def _fail(self, error: Exception) -> NoReturn:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
         if _named(error, "SQLITE_FULL"):
-            reason = os.strerror(errno.ENOSPC)
+            number = errno.ENOSPC
+        elif _named(error, "SQLITE_IOERR", "SQLITE_CANTOPEN"):
+            number = _tried(self.path.parent)
+        reason = str(error) if number is None else os.strerror(number)
+        if number == errno.ENOSPC:
+            raise OutputError(
+                f"no space left on the disk that holds the state database {self.path}", hint=_HINT
+            ) from error
         raise self._failure(reason) from error
 
     def _failure(self, reason: str) -> OutputError:
-        return OutputError(
-            f"cannot keep the state database {self.path}: {reason}",
-            hint="--state PATH puts it elsewhere; --no-cache does without.",
-        )
+        return OutputError(f"cannot keep the state database {self.path}: {reason}", hint=_HINT)
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -319,12 +332,38 @@ def _transaction(
     return last
 
 
+def _rebuilding(connection: sqlite3.Connection, table: str) -> list[Statement]:
+    """What writes a table anew; the pages that it had are overwritten when they are let go."""
+    (made,) = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)
+    ).fetchone()
+    columns = made[made.index("(") :]
+    return [
+        (f"CREATE TABLE {table}_anew {columns}", ()),
+        (f"INSERT INTO {table}_anew SELECT * FROM {table}", ()),  # noqa: S608 - names of ours
+        (f"DROP TABLE {table}", ()),
+        (f"ALTER TABLE {table}_anew RENAME TO {table}", ()),
+    ]
+
+
 def _identity(path: Path) -> _Identity | None:
     try:
         status = path.stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _tried(folder: Path) -> int | None:
+    """Why nothing can be written into a folder, as SQLite does not say; None if it can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            left = _PROBE_BYTES
+            while left:
+                left -= file.write(bytes(left)) or 0
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def _named(error: Exception, *names: str) -> bool:

@@ -179,7 +179,8 @@ class JobTable:
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove them, without a trace."""
-        self._database.erase(*[("DELETE FROM jobs WHERE key = ?", (key,)) for key in keys])
+        deletions = [("DELETE FROM jobs WHERE key = ?", (key,)) for key in keys]
+        self._database.erase(*deletions, table="jobs")
 
     def close(self) -> None:
         """Let go of all that is about to be submitted; what was intended stays written down."""

@@ -9,7 +9,7 @@ from asrcli.errors import ConfigurationError
 
 __all__ = ["SCHEMA", "TABLES", "DamagedError", "bring_up", "is_current"]
 
-SCHEMA = 2
+SCHEMA = 3
 """`user_version` of the file; raised with every change of the tables."""
 
 TABLES = ("answers", "uploads", "outputs", "files", "vocabularies", "ledger", "jobs")
@@ -50,6 +50,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 
 _ADDED = {
     "answers": ("source TEXT NOT NULL DEFAULT ''",),
+    # What is about to be written over a result: a run may be killed before it says that it was.
+    "outputs": ("next_source TEXT", "next_options TEXT", "next_digest TEXT"),
     # The order in which jobs came: clocks go back.
     "jobs": ("number INTEGER NOT NULL DEFAULT 0", "source BLOB", "submitted REAL", "expires REAL"),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from asrcli.state.database import Database, Statement
 from asrcli.state.jobs import JobTable
+from asrcli.state.locks import Claims
 from asrcli.state.places import place_of
 from asrcli.state.schema import TABLES
 
@@ -79,6 +80,7 @@ class Store:
         self._database = Database(path, warn=warn, clock=clock, patience=patience)
         self._clock = clock
         self.jobs = JobTable(self._database)
+        self.claims = Claims(path)
 
     @property
     def path(self) -> Path:
@@ -172,15 +174,48 @@ class Store:
 
     def output(self, path: Path) -> Output | None:
         """What is known about a result file, or None if no run wrote it."""
+        return self.outputs(path)[0]
+
+    def outputs(self, path: Path) -> tuple[Output | None, Output | None]:
+        """What a run wrote there, and what one was about to write when it ended."""
         rows = self._database.rows(
-            "SELECT source, options, digest FROM outputs WHERE path = ?", (place_of(path),)
+            "SELECT source, options, digest, next_source, next_options, next_digest "
+            "FROM outputs WHERE path = ?",
+            (place_of(path),),
         )
-        return Output(*rows[0]) if rows else None
+        if not rows:
+            return None, None
+        written, following = Output(*rows[0][:3]), Output(*rows[0][3:])
+        return written if written.digest else None, following if following.digest else None
 
     def remember_output(self, path: Path, output: Output) -> None:
-        """Store that a result file is whole."""
+        """Store what a result file is."""
+        sql = """
+            INSERT OR REPLACE INTO outputs (path, created, source, options, digest)
+            VALUES (?, ?, ?, ?, ?)
+        """
         values = (place_of(path), self._clock(), output.source, output.options, output.digest)
-        self._database.write(("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?)", values))
+        self._database.write((sql, values))
+
+    def intend_output(self, path: Path, output: Output) -> None:
+        """Store what is about to take the place of a file; what is known of that one stays."""
+        sql = """
+            INSERT INTO outputs (path, created, source, options, digest,
+                next_source, next_options, next_digest) VALUES (?, ?, '', '', '', ?, ?, ?)
+            ON CONFLICT (path) DO UPDATE SET next_source = excluded.next_source,
+                next_options = excluded.next_options, next_digest = excluded.next_digest
+        """
+        values = (place_of(path), self._clock(), output.source, output.options, output.digest)
+        self._database.write((sql, values))
+
+    def finish_output(self, path: Path) -> None:
+        """Store that what was intended is there."""
+        sql = """
+            UPDATE outputs SET created = ?, source = next_source, options = next_options,
+                digest = next_digest, next_source = NULL, next_options = NULL, next_digest = NULL
+            WHERE path = ? AND next_digest IS NOT NULL
+        """
+        self._database.write((sql, (self._clock(), place_of(path))))
 
     # --- the ledger ---------------------------------------------------------------------------
 
@@ -256,7 +291,9 @@ class Store:
             statements.append(("DELETE FROM files WHERE path = ?", (place,)))
         for digest in sorted(hashes):
             statements.append(("DELETE FROM answers WHERE source = ?", (digest,)))
-            statements.append(("DELETE FROM outputs WHERE source = ?", (digest,)))
+            statements.append(
+                ("DELETE FROM outputs WHERE source = ? OR next_source = ?", (digest, digest))
+            )
         self._database.erase(*statements)
 
     def statistics(self) -> Statistics:

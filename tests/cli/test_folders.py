@@ -19,14 +19,14 @@ import pytest
 
 from tests.cli.altered import GENERATION, begin, spoken, variants
 from tests.cli.conftest import Served
-from tests.cli.machine import used_memory, without_rights
+from tests.cli.machine import small_disk, used_memory, without_rights
 from tests.emulators.dashscope.app import DashScope
 from tests.emulators.onemin import OneMin
 from tests.emulators.server import serve
 from tests.emulators.service import Emulator, Received
 from tests.emulators.troubles import Gate
 from tests.program import COMMAND, environment, run
-from tests.recordings import encode_as, recording
+from tests.recordings import concatenate, encode_as, recording
 
 WELCOME = recording("welcome")
 NUMBER = recording("number")
@@ -589,6 +589,27 @@ def test_m07_hours_of_silence_in_a_small_file_take_little_memory_and_no_call(
     assert (status, out) == (0, ""), err
     assert qwen.service.requests == []
     assert most < 250_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+@pytest.mark.parametrize("how", ["pieces", "conversion"])
+def test_m07_what_does_not_fit_on_the_disk_for_temporary_files_is_refused_before_any_call(
+    qwen: Served[DashScope], tmp_path: Path, how: str
+) -> None:
+    path, command = WELCOME.path, [*FLASH, "--normalize"]
+    if how == "pieces":
+        command = [*FLASH]
+        path = concatenate([WELCOME.path, NUMBER.path] * 40, tmp_path / "talk.wav", gap=0.5)
+    with small_disk(tmp_path / "disk", size=16_384) as disk:
+        env = qwen.env | {"TMPDIR": str(disk)}
+        ran = run("transcribe", *command, path, env=env)
+    sent = len(qwen.service.requests)
+    elsewhere = run("transcribe", *command, path, env=qwen.env)
+
+    assert (ran.status, ran.out, sent) == (8, "", 0), ran.err
+    assert "temporary files" in ran.err
+    assert "TMPDIR" in ran.err
+    assert elsewhere.status == 0, elsewhere.err
 
 
 def tagged(source: Path, path: Path) -> Path:

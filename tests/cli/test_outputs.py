@@ -604,3 +604,126 @@ def test_more_than_the_most_cost_of_all_inputs_together_is_refused(
     assert before == 0
     assert (taken.status, free.status) == (0, 0), free.err
     assert calls(qwen) == 3
+
+
+# --- results that are rewritten, and plans that cost too much ---------------------------------
+
+KILLED = """
+import os, signal
+from asrcli.core.memory import Memory
+Memory.wrote = lambda self, path: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_d08_a_result_that_a_killed_run_had_just_rewritten_is_known_as_ours(
+    qwen: Served[DashScope], welcome: Path, tmp_path: Path
+) -> None:
+    result = tmp_path / "welcome.json"
+    command: list[str | Path] = ["transcribe", *FLASH, welcome, "-o", result]
+    first = run(*command, env=qwen.env)
+    old = result.read_bytes()
+    killed = run(*command, "--overwrite", env=qwen.env, command=altered(KILLED))
+    new = result.read_bytes()
+
+    again = run(*command, env=qwen.env)
+    changed = run(*command, "--track", "0", "--normalize", env=qwen.env)
+    result.write_bytes(old)
+    edited = run(*command, "--overwrite", "--no-cache", env=qwen.env)
+
+    assert (first.status, killed.status) == (0, -signal.SIGKILL)
+    assert old != new
+    assert again.status == 0, again.err
+    assert "its results are there" in again.err
+    assert changed.status == 0, changed.err  # other options: it is rewritten without a question
+    assert edited.status == 0, edited.err
+
+
+def test_what_lacks_pieces_is_ours_and_is_completed_by_the_same_command(
+    qwen: Served[DashScope], welcome: Path, tmp_path: Path
+) -> None:
+    result = tmp_path / "welcome.txt"
+    command: list[str | Path] = ["transcribe", *FLASH, welcome, "-o", result]
+    code = (
+        "from dataclasses import replace\n"
+        "from asrcli.core.recognize import Recognizer\n"
+        "from asrcli.errors import ServiceError\n"
+        "whole = Recognizer.recognize\n"
+        "def partly(self, *given):\n"
+        "    return replace(whole(self, *given), error=ServiceError('qwen', 'a piece failed'))\n"
+        "Recognizer.recognize = partly\n"
+    )
+    partly = run(*command, env=qwen.env, command=altered(code))
+    whole = run(*command, env=qwen.env)
+    again = run(*command, env=qwen.env)
+
+    assert partly.status == 3, partly.err
+    assert whole.status == 0, whole.err
+    assert "its results are there" not in whole.err
+    assert "its results are there" in again.err
+
+
+@linux
+def test_d01_an_answer_that_comes_while_the_disk_of_the_state_is_full_is_used(
+    qwen: Served[DashScope], welcome: Path, disk: Path
+) -> None:
+    gate = Gate()
+    qwen.service.failures.add(gate, route=GENERATION)
+    command = ("transcribe", *FLASH, "--state", disk / "state.db", welcome)
+    process = begin(*command, env=qwen.env)
+    assert gate.arrived.wait(30)
+    filler = filled(disk)
+    gate.open()
+    out, err = process.communicate(timeout=60)
+    filler.unlink()
+    mended = run(*command, env=qwen.env)
+
+    assert (process.returncode, out) == (0, f"{WELCOME.text}\n"), err
+    said = f"no space left on the disk that holds the state database {disk / 'state.db'}"
+    assert err.count(said) == 1
+    assert "not remembered" in err
+    assert (mended.status, mended.out) == (0, f"{WELCOME.text}\n"), mended.err
+    assert calls(qwen) == 2
+
+
+def test_a_plan_that_costs_too_much_is_shown_and_ends_as_the_run_would(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    variants(3, tmp_path / "in")
+    command = ("transcribe", *FLASH, tmp_path / "in", "-n", "--max-cost")
+
+    refused = run(*command, "0.0000001", env=qwen.env)
+    taken = run(*command, "100", env=qwen.env)
+
+    assert refused.out == taken.out
+    assert refused.out.count(".wav") == 3
+    assert (refused.status, taken.status) == (2, 0)
+    (line,) = [line for line in refused.err.splitlines() if "refused" in line]
+    assert "cost" in line
+    assert "refused" not in taken.err
+    assert calls(qwen) == 0
+
+
+@pytest.mark.parametrize("formats", [("-f", "srt,vtt"), ("-f", "srt", "-f", "vtt")])
+def test_several_formats_go_to_a_folder_and_elsewhere_the_way_out_is_named(
+    qwen: Served[DashScope], welcome: Path, tmp_path: Path, formats: tuple[str, ...]
+) -> None:
+    written = run("transcribe", *formats, welcome, "-o", tmp_path / "out", env=qwen.env)
+    refused = run("transcribe", *formats, welcome, env=qwen.env)
+
+    assert written.status == 0, written.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"welcome.srt", "welcome.vtt"}
+    assert_told(refused, 2, "srt, vtt", "Add -o DIR")
+
+
+@pytest.mark.parametrize("named", ["x.json", "x.json/", "x"])
+def test_an_output_named_like_a_file_that_becomes_a_folder_is_told(
+    qwen: Served[DashScope], welcome: Path, number: Path, tmp_path: Path, named: str
+) -> None:
+    out = f"{tmp_path}/{named}"
+    ran = run("transcribe", *FLASH, welcome, number, "-o", out, env=qwen.env)
+    again = run("transcribe", *FLASH, welcome, number, "-o", out, env=qwen.env)
+
+    assert ran.status == 0, ran.err
+    assert Path(out, "welcome.txt").read_text("utf-8") == f"{WELCOME.text}\n"
+    assert ran.err.count("will be a folder") == (1 if named == "x.json" else 0)
+    assert "folder" not in again.err

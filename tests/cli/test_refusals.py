@@ -21,7 +21,7 @@ from tests.emulators.onemin import OneMin
 from tests.emulators.server import serve
 from tests.emulators.service import Emulator, Received
 from tests.program import COMMAND, Ran, environment, run
-from tests.recordings import RECORDINGS, encode_as, recording
+from tests.recordings import RECORDINGS, encode_as, recording, silence
 
 WELCOME = recording("welcome")
 
@@ -835,3 +835,44 @@ def test_odd_requests_end_with_their_own_status(
     assert done.returncode in ({0, 141} if status is None else {status}), done.stderr
     assert "Traceback" not in done.stderr
     assert "a bug" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["help"], "asrcli --help"),
+        (["help", "upload"], "asrcli upload --help"),
+        (["version"], "asrcli --version"),
+        (["talk.MP3"], "asrcli transcribe talk.MP3"),
+        (["my talk.ogg", "-f", "srt"], "asrcli transcribe 'my talk.ogg'"),
+        (["https://host.example/x"], "asrcli transcribe https://host.example/x"),
+        (["/dev/null"], "asrcli transcribe /dev/null"),
+        (["nothing"], "asrcli --help"),
+    ],
+)
+def test_words_that_are_no_command_are_refused_with_what_was_meant(
+    words: list[str], hint: str
+) -> None:
+    ran = run(*words)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert f"`{hint}`" in ran.err
+    assert len(ran.err.splitlines()) == 2
+
+
+def test_a_provider_without_regions_says_who_has_which(welcome: Path) -> None:
+    ran = run("transcribe", "--region", "cn", welcome)
+
+    assert ran.status == 2
+    assert "qwen" in ran.err
+    assert "intl, cn, us, hk, eu, jp" in ran.err
+
+
+def test_a_recording_that_is_too_long_to_be_normalized_is_refused(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    path = silence(301.0, tmp_path / "long.wav")
+    ran = run("transcribe", "-m", "qwen3-asr-flash", "--normalize", path, env=qwen.env)
+
+    assert ran.status == 7, ran.err
+    assert "too long to be normalized" in ran.err

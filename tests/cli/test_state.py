@@ -109,6 +109,38 @@ def test_c09_shards_on_one_database_do_each_its_part_and_none_twice(
         assert database.execute("SELECT DISTINCT state FROM ledger").fetchall() == [("answered",)]
 
 
+def test_c09_two_processes_that_want_the_same_at_the_same_moment_ask_once(
+    qwen: Served[DashScope], welcome: Path, tmp_path: Path
+) -> None:
+    gate = Gate()
+    qwen.service.failures.add(gate, route=GENERATION)
+    command = ("transcribe", "-v", *FLASH, "--state", tmp_path / "state.db", welcome)
+    first = begin(*command, env=qwen.env)
+    assert gate.arrived.wait(30)
+    second = begin(*command, env=qwen.env)
+    assert second.stderr is not None
+    while "since" not in second.stderr.readline():  # it has chosen its way, and is about to ask
+        assert second.poll() is None
+    gate.open()
+    ended = [process.communicate(timeout=60)[0] for process in (first, second)]
+
+    assert ended == [f"{WELCOME.text}\n"] * 2
+    assert calls(qwen) == 1
+
+
+def test_equal_recordings_of_one_run_are_asked_for_once(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "abcdef":
+        shutil.copyfile(WELCOME.path, tmp_path / "in" / f"{name}.wav")
+
+    ran = run("transcribe", *FLASH, "-j", "6", tmp_path / "in", "--no-headings", env=qwen.env)
+
+    assert (ran.status, ran.out) == (0, f"{WELCOME.text}\n" * 6), ran.err
+    assert calls(qwen) == 1
+
+
 # --- D: damage, clocks, size ------------------------------------------------------------------
 
 

@@ -52,6 +52,17 @@ def test_the_embedded_engine_says_in_one_line_that_it_is_rough_and_what_is_bette
     assert "DASHSCOPE_API_KEY" in ran.err
 
 
+def test_what_is_rough_is_said_once_however_many_inputs_there_are(
+    welcome: Path, tmp_path: Path
+) -> None:
+    for name in "abc":
+        shutil.copyfile(welcome, tmp_path / f"{name}.wav")
+    ran = run("transcribe", *sorted(tmp_path.glob("?.wav")), "-j", "3")
+
+    assert ran.status == 0
+    assert ran.err.count("rough") == 1
+
+
 def test_qwen_cloud_gives_the_words(qwen: Served[DashScope], welcome: Path) -> None:
     ran = run("transcribe", welcome, env=qwen.env)
 

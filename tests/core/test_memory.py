@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -172,7 +173,8 @@ def test_without_a_store_nothing_is_known_and_nothing_is_kept(wav: Path, model: 
     memory = Memory(None)
     memory.keep("k", HEARD, seconds=1.5)
     memory.keep_upload("u", Reference("qwen", "oss://a"))
-    memory.finished(wav, "s", "o")
+    memory.will_write(wav, "s", "o", "d")
+    memory.wrote(wav)
     intend(memory, model)
     memory.submitted_job("k", Job("task", "qwen", "m", "h"))
     memory.forget()
@@ -404,31 +406,117 @@ def test_two_runs_do_not_submit_one_job(memory: Memory, store: Store, model: Mod
 # --- results ----------------------------------------------------------------------------------
 
 
-def test_a_result_is_finished_if_it_was_made_of_the_same_in_the_same_way(
-    memory: Memory, wav: Path
-) -> None:
-    assert not memory.is_ours(wav)
-    memory.finished(wav, "hash", "options")
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
-    assert memory.is_ours(wav)
-    assert memory.is_finished(wav, "hash", "options")
-    assert not memory.is_finished(wav, "another", "options")
-    assert not memory.is_finished(wav, "hash", "other options")
+
+def write(memory: Memory, path: Path, content: bytes, options: str = "options") -> None:
+    """As a run does that is not killed."""
+    memory.will_write(path, "hash", options, digest(content))
+    path.write_bytes(content)
+    memory.wrote(path)
+
+
+def test_a_result_is_finished_if_it_was_made_of_the_same_in_the_same_way(
+    memory: Memory, tmp_path: Path
+) -> None:
+    result = tmp_path / "talk.txt"
+    assert not memory.is_ours(result)
+    write(memory, result, b"text")
+
+    assert memory.is_ours(result)
+    assert memory.is_finished(result, "hash", "options")
+    assert not memory.is_finished(result, "another", "options")
+    assert not memory.is_finished(result, "hash", "other options")
 
 
 def test_a_result_that_was_removed_is_not_finished_and_not_edited(
-    memory: Memory, wav: Path
+    memory: Memory, tmp_path: Path
 ) -> None:
-    memory.finished(wav, "hash", "options")
-    wav.unlink()
+    result = tmp_path / "talk.txt"
+    write(memory, result, b"text")
+    result.unlink()
 
-    assert not memory.is_finished(wav, "hash", "options")
-    assert not memory.was_edited(wav)
+    assert not memory.is_finished(result, "hash", "options")
+    assert not memory.was_edited(result)
 
 
-def test_a_result_that_somebody_changed_was_edited(memory: Memory, wav: Path) -> None:
-    memory.finished(wav, "hash", "options")
-    assert not memory.was_edited(wav)
+def test_a_result_that_somebody_changed_was_edited(memory: Memory, tmp_path: Path) -> None:
+    result = tmp_path / "talk.txt"
+    write(memory, result, b"text")
+    assert not memory.was_edited(result)
 
-    rewrite(wav, b"other", modified=NOW - 1)
-    assert memory.was_edited(wav)
+    rewrite(result, b"other", modified=NOW - 1)
+    assert memory.was_edited(result)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_run_that_is_killed_while_it_rewrites_a_result_leaves_one_of_ours(
+    memory: Memory, tmp_path: Path, written: bool
+) -> None:
+    result = tmp_path / "talk.txt"
+    write(memory, result, b"old")
+    memory.will_write(result, "hash", "new options", digest(b"new"))
+    if written:
+        result.write_bytes(b"new")
+
+    assert memory.is_ours(result)
+    assert not memory.was_edited(result)
+    assert memory.is_finished(result, "hash", "new options") == written
+    assert memory.is_finished(result, "hash", "options") == (not written)
+
+
+def test_what_was_edited_before_a_run_was_killed_stays_edited(
+    memory: Memory, tmp_path: Path
+) -> None:
+    result = tmp_path / "talk.txt"
+    write(memory, result, b"old")
+    result.write_bytes(b"edited")
+    memory.will_write(result, "hash", "new options", digest(b"new"))
+
+    assert memory.was_edited(result)
+
+
+def test_a_file_of_somebody_else_does_not_become_ours_before_it_is_overwritten(
+    memory: Memory, tmp_path: Path
+) -> None:
+    result = tmp_path / "talk.txt"
+    result.write_bytes(b"not ours")
+    memory.will_write(result, "hash", "options", digest(b"new"))
+
+    assert not memory.is_ours(result)
+    result.write_bytes(b"new")
+    assert memory.is_ours(result)
+
+
+def test_a_link_is_no_result_that_is_remembered(memory: Memory, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"text")
+    link = tmp_path / "link"
+    link.symlink_to("file")
+    write(memory, link, b"text")
+
+    assert not memory.is_ours(link)
+
+
+# --- a full disk ------------------------------------------------------------------------------
+
+
+def test_an_answer_that_cannot_be_kept_is_used_and_told_once(store: Store) -> None:
+    told: list[str] = []
+    memory = Memory(store, warn=told.append)
+    store.close()
+    memory.keep("k", HEARD, seconds=1.5)
+    memory.keep("other", HEARD, seconds=1.5)
+    memory.update_job("k", "fetched")
+
+    assert memory.recall("k") == memory.recall("other") == HEARD
+    assert len(told) == 1
+    assert "not remembered" in told[0]
+
+
+def test_where_nobody_can_be_told_an_answer_that_cannot_be_kept_is_an_error(
+    memory: Memory, store: Store
+) -> None:
+    store.close()
+    with pytest.raises(OutputError):
+        memory.keep("k", HEARD, seconds=1.5)

@@ -56,8 +56,10 @@ def test_formats_that_do_not_follow_each_other_need_a_folder(kind: str) -> None:
 
 
 def test_several_formats_need_a_folder() -> None:
-    with pytest.raises(UsageError, match="folder"):
+    with pytest.raises(UsageError, match=r"srt, text.*folder") as error:
         choose(None, "srt", "text")
+
+    assert "-o DIR" in (error.value.hint or "")
 
 
 def test_the_tree_is_mirrored() -> None:

@@ -173,7 +173,9 @@ LOOKALIKES = [
     (b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHi\r\n", "SRT subtitles"),
     (b"[Script Info]\nTitle: x\n", "ASS subtitles"),
     (b"<!DOCTYPE html><title>404</title>", "HTML"),
+    (b'<?xml version="1.0"?>\n<!-- a --> <!-- b -->\n<html lang="en">', "HTML"),
     (b'<?xml version="1.0"?><MPD>', "XML"),
+    (b"<!---->" * 580, "XML"),  # which has 2 to the power of 579 ways to be comments
     (b'{"error": "not found"}', "JSON"),
     (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG picture"),
     (b"\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG picture"),

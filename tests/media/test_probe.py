@@ -572,3 +572,13 @@ def test_libraries_write_nothing_to_standard_error(
             probe(written(tmp_path, content, name))
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_header_before_nothing_but_zeros_is_damaged_whatever_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    with path.open("wb") as file:
+        file.write(b"RIFF\0\0\0\0WAVE")
+        file.truncate(1 << 33)  # FFmpeg would take hours
+
+    with pytest.raises(NotAudioError, match="zeros"):
+        probe(path)

@@ -12,8 +12,9 @@ import pytest
 
 from asrcli.errors import ConfigurationError, OutputError
 from asrcli.state.database import Database, _Write
+from asrcli.state.places import place_of
 from asrcli.state.schema import SCHEMA, TABLES
-from asrcli.state.store import Answer, Store
+from asrcli.state.store import Answer, Output, Store
 from tests.state.processes import Child, answer, go, line, names_of_damaged, send
 
 # --- many at once -----------------------------------------------------------------------------
@@ -287,6 +288,28 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(path: Path) -> None:
     with closing(Store(path, warn=pytest.fail)) as store:
         assert store.answer("k") == Answer("p", "m", 2.0, "said")
         assert set(store.statistics().rows) == set(TABLES)
+
+
+def test_results_of_version_2_are_known_and_can_be_rewritten(path: Path, tmp_path: Path) -> None:
+    result = tmp_path / "talk.txt"
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """DROP TABLE outputs;
+            CREATE TABLE outputs (path BLOB PRIMARY KEY, created REAL NOT NULL,
+            source TEXT NOT NULL, options TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+            PRAGMA user_version=2;"""
+        )
+        values = (place_of(result), 1.0, "s", "o", "d")
+        connection.execute("INSERT INTO outputs VALUES (?, ?, ?, ?, ?)", values)
+        connection.commit()
+
+    with closing(Store(path, warn=pytest.fail)) as store:
+        assert store.outputs(result) == (Output("s", "o", "d"), None)
+        store.intend_output(result, Output("s", "new", "e"))
+        assert store.outputs(result) == (Output("s", "o", "d"), Output("s", "new", "e"))
+        store.finish_output(result)
+        assert store.outputs(result) == (Output("s", "new", "e"), None)
 
 
 def test_a_file_that_lacks_tables_of_its_own_version_is_damaged(path: Path) -> None:

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from asrcli.errors import LockedError
-from asrcli.state.locks import KernelLock, OutputLocks
+from asrcli.state.locks import Claims, KernelLock, OutputLocks
 
 HOLDS = """
 import sys
@@ -218,4 +219,77 @@ def test_where_nothing_can_be_written_the_result_itself_has_to_say_why(tmp_path:
     nowhere.touch()
 
     with OutputLocks(nowhere / "locks").hold(nowhere / "a.txt"):
+        pass
+
+
+# --- what is asked for ------------------------------------------------------------------------
+
+ASKS = """
+import sys
+from pathlib import Path
+from asrcli.state.locks import Claims
+with Claims(Path(sys.argv[1])).hold("key"):
+    print("held", flush=True)
+    sys.stdin.readline()
+print("let go", flush=True)
+"""
+
+
+def test_what_another_process_asks_for_is_waited_for_and_other_things_are_not(
+    tmp_path: Path, child: Child
+) -> None:
+    database = tmp_path / "state.db"
+    holder = child(ASKS, database)
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    looks = []
+
+    def stop() -> bool:
+        looks.append(holder.poll())
+        if len(looks) == 2:
+            holder.stdin.write("\n")  # type: ignore[union-attr]
+            holder.stdin.flush()  # type: ignore[union-attr]
+        return False
+
+    with Claims(database).hold("another key"):
+        pass
+    with Claims(database).hold("key", stop=stop):
+        assert holder.stdout.readline() == "let go\n"
+    assert len(looks) >= 2
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_a_run_that_is_given_up_waits_for_nobody(tmp_path: Path, child: Child) -> None:
+    child(ASKS, tmp_path / "state.db")
+    with Claims(tmp_path / "state.db").hold("key", stop=lambda: True):
+        pass
+
+
+def test_what_a_killed_process_asked_for_is_free(tmp_path: Path, child: Child) -> None:
+    holder = child(ASKS, tmp_path / "state.db")
+    holder.kill()
+    holder.wait()
+
+    with Claims(tmp_path / "state.db").hold("key", stop=lambda: pytest.fail("it is taken")):
+        pass
+
+
+def test_two_threads_of_one_process_take_turns(tmp_path: Path) -> None:
+    claims, inside = Claims(tmp_path / "state.db"), []
+
+    def work() -> None:
+        for _ in range(50):
+            with claims.hold("key"):
+                inside.append(1)
+                assert len(inside) == 1
+                inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(2)]:
+            done.result()
+
+
+def test_where_there_are_no_locks_nobody_waits(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file", "utf-8")
+    with Claims(tmp_path / "state.db").hold("key", stop=lambda: pytest.fail("it waits")):
         pass

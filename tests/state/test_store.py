@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -210,6 +211,27 @@ def test_after_forgetting_no_file_holds_the_text(filled: Path) -> None:
         assert after.bytes < before.bytes / 3
         assert (before.remains, after.remains) == ((damaged,), ())
         assert another.answer("last") is None
+
+
+def test_a_job_is_forgotten_without_a_trace_and_the_rest_stays_in_its_place(path: Path) -> None:
+    dice = random.Random(5)
+    with closing(Store(path)) as store:
+        for number in range(300):
+            # Rows of many sizes, in an order of their own: SQLite moves them from page to page.
+            name = f"NAME-{number:03}-{'n' * dice.randrange(300)}"
+            intend(store, key=f"{dice.random()}", name=name, source=f"/{name}")
+        for number in range(150):
+            store.remember_answer(str(number), answer(TEXT * 20))
+        for number in range(150):
+            store.remember_answer(str(number), answer("short"))
+        jobs = store.jobs.all()
+        before = path.stat().st_size
+        store.jobs.forget([job.key for job in jobs[:150]])
+
+        content = b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
+        assert [job.name for job in jobs[:150] if job.name[:8].encode() in content] == []
+        assert store.jobs.all() == jobs[150:]
+        assert path.stat().st_size >= before * 0.9  # the answers were not written anew
 
 
 def test_one_recording_is_forgotten_with_all_that_was_made_of_it(
