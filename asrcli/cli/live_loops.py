@@ -6,13 +6,18 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asrcli.cli.asked import Request
 from asrcli.cli.session import Session
 from asrcli.core.live_events import LiveEvent, Outcome, Partial
 from asrcli.core.live_service import Hearing
+from asrcli.providers.base import API
 from asrcli.transport.connection import Connection
+
+if TYPE_CHECKING:
+    from asrcli.core.asking import Asker
+    from asrcli.core.jobs import JobRunner
 
 __all__ = ["Loop", "LoopMaker"]
 
@@ -21,6 +26,10 @@ _SENT_LATE = 5.0
 """Seconds of a pipe's sound that may wait to be sent before no more of it is read,"""
 _ANSWERED_LATE = 30.0
 """and of speech in clips that may wait for their answers."""
+_JOBS = 8
+"""Clips at work at once where each is a job: one takes longer than it lasts,"""
+_JOB_PATIENCE = 300.0
+"""and at the end its text is waited for that long."""
 
 
 class Loop(Protocol):
@@ -47,6 +56,8 @@ class LoopMaker:
     piped: bool = False
     """The sound can wait, as that of a microphone cannot."""
     partials: bool = True
+    dialect: str | None = None
+    """Of a server of one's own."""
 
     def make(self) -> tuple[Loop, int]:
         """The loop, and the sample rate in Hz that it takes."""
@@ -57,18 +68,28 @@ class LoopMaker:
         return self._clips(), _RATE
 
     def _live(self) -> tuple[Loop, int]:
+        from asrcli.core.healing import Healing, HealingPolicy
         from asrcli.core.hearing import Backlog
         from asrcli.core.live import Live
         from asrcli.core.live_service import make_service
 
         session, model = self.session, self.hearing.choice.model
         service = make_service(
-            model, self._options(), session.settings, self._connection(), environ=os.environ
+            model,
+            self._options(),
+            session.settings,
+            self._connection(),
+            environ=os.environ,
+            dialect=self.dialect,
         )
         backlog = Backlog(sample_rate=service.make_dialogue().sample_rate)
         self.stack.enter_context(backlog)
         live = Live(
-            service, backlog, self.on_event, most_waiting=_SENT_LATE if self.piped else None
+            service,
+            backlog,
+            self.on_event,
+            most_waiting=_SENT_LATE if self.piped else None,
+            healing=Healing(HealingPolicy(retries=session.network.retries)),
         )
         return live, live.sample_rate
 
@@ -79,17 +100,26 @@ class LoopMaker:
 
         session, model = self.session, self.hearing.choice.model
         asker = Asker(session.provider(model.provider), session.memory())
+        jobs = self._jobs(asker)
+        late = ", each a job of its own: its text comes late" if jobs else ""
         session.console.note(
             f"{model.id} at {model.provider} takes recordings: speech is sent in short clips, cut "
-            "at pauses"
+            f"at pauses{late}"
         )
+        slow: dict[str, Any] = {"in_flight": _JOBS, "patience": _JOB_PATIENCE} if jobs else {}
         return Near(
-            ServiceClips(asker, model, self._options(), session.folder),
+            ServiceClips(asker, model, self._options(), session.folder, jobs=jobs),
             self.on_event,
             service=model.provider,
             sample_rate=_RATE,
             most_waiting=_ANSWERED_LATE if self.piped else None,
+            **slow,
         )
+
+    def _jobs(self, asker: Asker) -> JobRunner | None:
+        if self.hearing.choice.model.api not in {API.JOB, API.JOB_LIST}:
+            return None
+        return self.session.jobs(asker, self.session.memory(), detach=False)
 
     def _embedded(self) -> Loop:
         from asrcli.core.clips import EmbeddedClips, UtteranceCutter

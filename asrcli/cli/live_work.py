@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -50,6 +49,8 @@ class LiveWanted:
     overwrite: bool = False
     seconds: float | None = None
     refine: bool = False
+    dialect: str | None = None
+    """Of a server of one's own, where that is to listen live."""
     status: bool = True
     """A status line for someone who watches."""
 
@@ -109,7 +110,7 @@ class LiveRun:
         hearing = self._choose()
         device = self._wanted.listening.device_named()
         model = hearing.choice.model
-        lines = LiveLines(self._screen(), os.environ, status=self._wanted.status)
+        lines = self._console.live_lines(self._screen(), status=self._wanted.status)
         captions = Captions(
             self._console, lines, self._sink, provider=model.provider, model=model.id
         )
@@ -122,6 +123,7 @@ class LiveRun:
                 stack,
                 piped=device is None,
                 partials=self._wanted.partials,
+                dialect=self._wanted.dialect,
             ).make()
             source = stack.enter_context(
                 open_source(self._wanted.listening, device, sample_rate=rate)
@@ -172,12 +174,22 @@ class LiveRun:
             realtime=True,
         )
         usable = {name: session.settings.usable(name) for name in PROVIDERS}
-        hearing = choose_hearing(need, usable=usable)
+        hearing = choose_hearing(need, usable=usable, dialect=self._wanted.dialect)
         choice = hearing.choice
         if session.network.region and choice.model.provider != "qwen":
             raise UsageError(f"{choice.model.provider} has no regions", hint="Leave out --region.")
+        if session.network.base_url and hearing.embedded:
+            raise UsageError("local has no base URL")
+        if session.network.rpm and not self._wanted.refine and (hearing.live or hearing.embedded):
+            raise UsageError(
+                f"{choice.model.id} makes no requests that --rpm could space out",
+                hint="It is for models that take recordings, -m qwen3-asr-flash or --refine.",
+            )
         if session.network.offline and not hearing.embedded:
-            raise UsageError(f"{choice.model.id} needs a connection, and --offline allows none")
+            raise UsageError(
+                f"{choice.model.id} needs a connection, and --offline allows none",
+                hint="The embedded engine needs none: -p local.",
+            )
         self._console.detail(explain(choice))
         for warning in choice.warnings:
             self._console.note(warning)
@@ -201,7 +213,7 @@ class LiveRun:
         self, loop: Loop, source: Source, tap: Tap, captions: Captions, lines: LiveLines
     ) -> Outcome:
         try:
-            with lines, _interrupts(loop, source, captions.note):
+            with self._console.showing(lines), _interrupts(loop, source, captions.note):
                 return loop.run(tap.blocks())
         except BaseException:
             self._keep(captions)

@@ -38,6 +38,15 @@ def stream_mic(
         list[str] | None,
         option("--hotword", metavar="WORD", panel=HOW, help="A word to favor; repeatable."),
     ] = None,
+    dialect: Annotated[
+        str | None,
+        option(
+            "--dialect",
+            metavar="NAME",
+            panel=HOW,
+            help="Of a server of your own, live: auto, openai, openai-beta, speaches or vllm.",
+        ),
+    ] = None,
     refine: Annotated[
         bool,
         option("--refine", panel=HOW, help="At the end, once more with a model for recordings."),
@@ -164,6 +173,7 @@ def stream_mic(
         overwrite=overwrite,
         seconds=seconds,
         refine=refine,
+        dialect=dialect,
         status=progress == "auto" and not quiet,
     )
     with Session.open(console, network) as session:

@@ -21,7 +21,7 @@ from asrcli.media.encode import encode
 from asrcli.media.pcm import pcm16
 from asrcli.media.shaping import padded
 from asrcli.media.speech import utterances
-from asrcli.providers.base import Model, Options
+from asrcli.providers.base import API, Model, Options
 from asrcli.providers.local.lines import segments
 from asrcli.providers.local.pool import Pool
 from asrcli.transcript import Segment, Transcript, join_texts
@@ -29,6 +29,8 @@ from asrcli.transcript import Segment, Transcript, join_texts
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from asrcli.core.jobs import JobRunner
 
     Samples = NDArray[np.float32]
 
@@ -44,12 +46,22 @@ _MOST_WORKERS = 4
 
 
 class ServiceClips:
-    """Sends each clip as a recording of its own; serves several threads."""
+    """Sends each clip as a recording of its own; serves several threads.
+
+    `jobs` brings it to a model that works by jobs: uploaded, submitted, and asked after.
+    """
 
     def __init__(
-        self, asker: Asker, model: Model, options: Options, folder: Callable[[], Path]
+        self,
+        asker: Asker,
+        model: Model,
+        options: Options,
+        folder: Callable[[], Path],
+        *,
+        jobs: JobRunner | None = None,
     ) -> None:
         self._asker = asker
+        self._jobs = jobs if model.api in {API.JOB, API.JOB_LIST} else None
         self._model = model
         self._options = options
         self._folder = folder
@@ -65,14 +77,15 @@ class ServiceClips:
             made.append(audio.path)
             return audio
 
+        seconds = clip.end - clip.start
         try:
+            if self._jobs is not None:
+                name, model = _name(clip), self._model
+                return self._jobs.run(
+                    key, make, model, self._options, name=name, digest=digest, seconds=seconds
+                ).transcript
             return self._asker.ask(
-                key,
-                make,
-                self._model,
-                self._options,
-                digest=digest,
-                seconds=clip.end - clip.start,
+                key, make, self._model, self._options, digest=digest, seconds=seconds
             ).transcript
         finally:
             for path in made:
@@ -87,7 +100,7 @@ class ServiceClips:
         size = encode(sound, path, codec, sample_rate=clip.sample_rate)
         return AudioFile(
             path=path,
-            name=f"the clip at {clip.start:.1f} s",
+            name=_name(clip),
             container=codec.container,
             mime_type=codec.mime_type,
             codec=str(codec),
@@ -96,6 +109,10 @@ class ServiceClips:
             channels=1,
             sample_rate=clip.sample_rate,
         )
+
+
+def _name(clip: Clip) -> str:
+    return f"the clip at {clip.start:.1f} s"
 
 
 class EmbeddedClips:

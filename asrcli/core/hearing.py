@@ -131,8 +131,10 @@ class Tap:
             yield block
 
     def lost(self) -> Sequence[str]:
-        """What of a microphone's sound did not come through, in words."""
+        """What of the sound did not come through, in words."""
         source = self._source
+        if isinstance(source, LiveInput) and source.odd_bytes:
+            return ["the sound ended in the middle of a sample, which was left out"]
         if not isinstance(source, Microphone):
             return []
         found = []

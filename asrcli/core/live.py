@@ -197,6 +197,8 @@ class Live:
             session.line.close()
         else:
             session.line.abort()
+            # However long it took to find out that it was dead: the next one has its time.
+            self._heard = self._clock()
         return error
 
     def _wait_out(self, pause: float) -> bool:

@@ -119,6 +119,8 @@ class LiveSession:
         for message in self.line.messages():
             self.heard = now
             dialogue.receive(message)
+        if self.line.unsent:
+            self.heard = now  # it cannot answer what it does not have yet
         if not dialogue.over and (ended := self.line.closed) is not None:
             dialogue.closed(ended.code, ended.reason)
         patience = None if dialogue.over else dialogue.patience

@@ -30,6 +30,7 @@ from asrcli.output.terminal import DataStream, NoticeStream, is_dumb, wants_colo
 from asrcli.secret import redact
 
 if TYPE_CHECKING:
+    from asrcli.output.live_lines import LiveLines
     from asrcli.output.plans import PlanRow
 
 __all__ = ["Console"]
@@ -216,6 +217,26 @@ class Console:
         finally:
             with self._lock:
                 self._display = NoDisplay()
+
+    def live_lines(self, stream: NoticeStream, *, status: bool) -> LiveLines:
+        """Lines at the bottom of the screen that `stream` writes on, to be given to `showing`."""
+        from asrcli.output.live_lines import LiveLines
+
+        return LiveLines(stream, self._environ, status=status, clock=self._clock, lock=self._lock)
+
+    @contextmanager
+    def showing(self, lines: LiveLines) -> Iterator[None]:
+        """Keep the lines at the bottom, below all that is written meanwhile by any thread."""
+        from asrcli.output.live_lines import LinesDisplay
+
+        with lines:
+            with self._lock:
+                self._display = LinesDisplay(lines)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._display = NoDisplay()
 
     # --- how ----------------------------------------------------------------------------------
 

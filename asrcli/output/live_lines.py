@@ -1,7 +1,7 @@
 """Live text for a person: what is heard so far in one line that is repainted, and a status line.
 
 Both stand below all else that is on the screen, and are taken away before anything else is
-written: whoever writes does so within `above`.
+written: what a console shows it takes away by itself, others write within `above`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from asrcli.output.displays import NoDisplay
 from asrcli.output.labels import labels
 from asrcli.output.sanitize import for_terminal, for_text, one_line
 from asrcli.output.terminal import NoticeStream, is_dumb
 from asrcli.output.width import clusters, display_width, last_cells
 from asrcli.transcript import Segment, Transcript
 
-__all__ = ["LiveLines", "plain_line", "screen_line"]
+__all__ = ["LinesDisplay", "LiveLines", "plain_line", "screen_line"]
 
 _PERIOD = 0.1
 """Seconds from one painting to the next, where only the level has changed."""
@@ -42,15 +43,18 @@ class LiveLines:
         *,
         status: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        lock: threading.RLock | None = None,
     ) -> None:
+        """`lock` is that of whoever else writes on the same screen."""
         self.active = stream.terminal and not is_dumb(environ)
         self._stream = stream
         self._environ = environ
         self._with_status = status
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = lock or threading.RLock()
         self._rows = 0
         self._held = 0
+        self._paused = False
         self._begun = False
         self._painted_at = -1.0
         self._partial = ""
@@ -110,6 +114,18 @@ class LiveLines:
                 self._held -= 1
                 self._paint()
 
+    def pause(self) -> None:
+        """Leave the screen to someone else, until `resume`."""
+        with self._lock:
+            self._paused = True
+            self._stream_erase()
+
+    def resume(self) -> None:
+        """Come back."""
+        with self._lock:
+            self._paused = False
+            self._paint()
+
     # --- with the lock held ---------------------------------------------------------------------
 
     def _stream_erase(self) -> None:
@@ -121,7 +137,7 @@ class LiveLines:
         return "" if rows == 0 else _ERASE + _UP * (rows - 1)
 
     def _paint(self) -> None:
-        if not self.active or not self._begun or self._held:
+        if not self.active or not self._begun or self._held or self._paused:
             return
         self._painted_at = self._clock()
         # The last cell is left free: terminals differ in what comes after it.
@@ -146,6 +162,25 @@ class LiveLines:
         full = round(share * _CELLS)
         on, off = ("█", "░") if self._stream.unicode else ("#", ".")
         return f"[{on * full}{off * (_CELLS - full)}]"
+
+
+class LinesDisplay(NoDisplay):
+    """The lines as what stands on the screen of a console, which pauses it to write."""
+
+    def __init__(self, lines: LiveLines) -> None:
+        self._lines = lines
+
+    def pause(self) -> None:
+        """Take them away."""
+        self._lines.pause()
+
+    def resume(self) -> None:
+        """Paint them again."""
+        self._lines.resume()
+
+    def stop(self) -> None:
+        """Take them away for good."""
+        self._lines.pause()
 
 
 # --- finals -------------------------------------------------------------------------------------

@@ -63,9 +63,9 @@ class RealtimeASR(Realtime):
             "input_audio_format": "pcm",  # `pcm16` is refused here
             "sample_rate": self.sample_rate,
             "turn_detection": self._turns.message() if self._turns else None,
+            # An object also when it is empty: null may mean that nothing is to be recognized.
+            "input_audio_transcription": transcription,
         }
-        if transcription:
-            session["input_audio_transcription"] = transcription
         return {"type": "session.update", "session": session}
 
     def _end(self) -> None:

@@ -10,10 +10,13 @@ Without, the caller ends them (`end_utterance`), and `accepts_audio` is False wh
 audio waits with the caller. The better text comes that way.
 
 There is no finishing message that all versions know: the dialogue is over when nothing is left to
-answer, and the caller closes with 1000. A session ends after 120 minutes, and each answer costs all
-that was said before once more: see `limits.renew_after`. Pages: "Real-time multimodal", "client
-events" and "server events" at https://www.alibabacloud.com/help/en/model-studio/realtime and beside
-it.
+answer, and the caller closes with 1000. That nothing comes any more may as well mean that the
+connection is dead: so a setting is sent once more behind the last audio, which is to be confirmed.
+A service that never does, or closes early each time, is believed in the end: see `Doubts`.
+
+A session ends after 120 minutes, and each answer costs all that was said before once more: see
+`limits.renew_after`. Pages: "Real-time multimodal", "client events" and "server events" at
+https://www.alibabacloud.com/help/en/model-studio/realtime and beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +32,13 @@ from asrcli.protocol.ledger import Utterance
 from asrcli.protocol.reading import dig, items, shown, text
 from asrcli.protocol.realtime import SHORTEST, Realtime, TurnDetection
 
-__all__ = ["EMOTIONS", "RealtimeOmni", "RealtimeOmniOptions", "transcription_instructions"]
+__all__ = [
+    "EMOTIONS",
+    "Doubts",
+    "RealtimeOmni",
+    "RealtimeOmniOptions",
+    "transcription_instructions",
+]
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted", "fearful")
 """The words of the vendor's recognizers, asked for in the instructions."""
@@ -38,6 +47,7 @@ _COMMIT_PATIENCE = 5.0
 _ANSWER_PATIENCE = 30.0
 _DRAIN = 3.0
 """Seconds without an event after which silence at the end means that nothing is left."""
+_MOST_DOUBTS = 2
 _RECOGNIZER = "qwen3-asr-flash-realtime"
 _ASIDE = "session.input_audio_transcription"
 _EMOTION_LINE = re.compile(
@@ -94,11 +104,31 @@ class RealtimeOmniOptions:
             raise ValueError(f"{self.model} takes audio at 16000 Hz only")
 
 
+@dataclass(slots=True)
+class Doubts:
+    """How often in a row an end without an answer was taken for a failure.
+
+    Sessions that follow one another share it: audio that several of them have nothing to say to
+    holds no words, whether or not they keep to the rules.
+    """
+
+    count: int = 0
+
+    def justified(self) -> bool:
+        """Doubt once more; False if it was doubted often enough."""
+        self.count += 1
+        return self.count <= _MOST_DOUBTS
+
+
 class RealtimeOmni(Realtime):
     """One session of `/api-ws/v1/realtime` with a model that answers."""
 
     def __init__(
-        self, options: RealtimeOmniOptions, *, make_id: Callable[[], str] = new_id
+        self,
+        options: RealtimeOmniOptions,
+        *,
+        doubts: Doubts | None = None,
+        make_id: Callable[[], str] = new_id,
     ) -> None:
         super().__init__(
             sample_rate=options.sample_rate,
@@ -111,6 +141,8 @@ class RealtimeOmni(Realtime):
         self._answers = Answers()
         self._recognizes = True
         self._told_to_finish = False
+        self._probing = False
+        self._doubts = doubts or Doubts()
 
     def url(self, base: str) -> str:
         """`…/api-ws/v1/realtime?model=…` below `…/api-ws/v1`."""
@@ -125,7 +157,7 @@ class RealtimeOmni(Realtime):
     def patience(self) -> float | None:
         """As everywhere; and a bound on how long a commit or an answer may take."""
         if self.state is State.FINISHING and not self._waiting:
-            return _DRAIN
+            return _COMMIT_PATIENCE if self._probing else _DRAIN
         if self.state is State.RUNNING and self._commits:
             return _COMMIT_PATIENCE
         if self.state is State.RUNNING and self._owed:
@@ -138,7 +170,10 @@ class RealtimeOmni(Realtime):
         At the end it means that nothing more is to come.
         """
         if self.state is State.FINISHING and not self._waiting:
-            self._end_of_turns()
+            if self._probing and self._doubts.justified():
+                self._lost("NoSign", "it did not confirm that it had heard the end")
+            else:
+                self._end_of_turns()
         elif self.state is State.RUNNING and self._commits:
             self._lost("NoCommit", "it did not take the end of the utterance")
         elif self.state is State.RUNNING and self._owed:
@@ -147,8 +182,12 @@ class RealtimeOmni(Realtime):
             super().timed_out()
 
     def closed(self, code: int | None, reason: str = "") -> None:
-        """After the last answer the service may be the first to close."""
-        if self.state is State.FINISHING and not self._waiting and code == 1000:
+        """Once all is answered the service may be the first to close; before, it is a failure.
+
+        What lies past `acknowledged` may hold words, whatever the close code says of it.
+        """
+        at_end = self.state is State.FINISHING and not self._waiting and code == 1000
+        if at_end and (self._all_answered or not self._doubts.justified()):
             self._close()
         else:
             super().closed(code, reason)
@@ -177,6 +216,10 @@ class RealtimeOmni(Realtime):
     def _end(self) -> None:
         if self._turns is not None:
             self._fall_silent(self._turns.silence_ms)
+            self._probing = True
+            self._put(
+                {"type": "session.update", "session": {"temperature": self._options.temperature}}
+            )
         elif not self._waiting:
             self._end_of_turns()
 
@@ -198,6 +241,7 @@ class RealtimeOmni(Realtime):
             self._close()
 
     def _settled(self) -> None:
+        self._doubts.count = 0
         if self.state is State.FINISHING and self.manual and not self._waiting:
             self._end_of_turns()
 
@@ -226,6 +270,7 @@ class RealtimeOmni(Realtime):
     }
 
     def _take_updated(self, event: dict[str, Any]) -> None:
+        self._probing = False
         session = event.get("session")
         if isinstance(session, dict) and "input_audio_transcription" in session:
             self._recognizes = session["input_audio_transcription"] is not None
@@ -310,6 +355,7 @@ class RealtimeOmni(Realtime):
             self._recognizes = False
             self._put(self._configuration({}))
             return
+        self._probing = False  # a complaint is a sign of life as well
         super()._take_error(event)
         for utterance in [] if self.over else list(self._ledger):
             answer = self._answers.of(utterance.name)
@@ -327,6 +373,11 @@ class RealtimeOmni(Realtime):
     def _owed(self) -> list[Utterance]:
         """Utterances that have ended and are not settled."""
         return [u for u in self._ledger if u.committed is not None and not u.settled]
+
+    @property
+    def _all_answered(self) -> bool:
+        """True if nothing that may be an utterance is left: no more than fits between two."""
+        return self._told_to_finish or self.sent - self.acknowledged <= SHORTEST
 
     @property
     def _busy(self) -> bool:

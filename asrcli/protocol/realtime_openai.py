@@ -20,7 +20,18 @@ from asrcli.protocol.dialogue import Limits, State, join_url, new_id
 from asrcli.protocol.reading import text
 from asrcli.protocol.realtime import SHORTEST, Realtime, TurnDetection
 
-__all__ = ["DIALECTS", "Dialect", "RealtimeOpenAI", "RealtimeOpenAIOptions", "Shape"]
+__all__ = [
+    "DIALECTS",
+    "VLLM",
+    "Dialect",
+    "RealtimeOpenAI",
+    "RealtimeOpenAIOptions",
+    "Shape",
+    "dialect_of",
+]
+
+VLLM = "vllm"
+"""The dialect of `realtime_vllm`, which is not in the table: it differs in more than names."""
 
 
 class Shape(Enum):
@@ -70,6 +81,23 @@ DIALECTS: Mapping[str, Dialect] = {
         session=1800.0,
     ),
 }
+
+
+def dialect_of(greeting: Mapping[str, Any]) -> str | None:
+    """The dialect of a server by its first event; None for an event that is no greeting.
+
+    vLLM's has no `session`, that of the beta another name; the flat ones tell their transcription
+    at the top of the session.
+    """
+    kind, session = greeting.get("type"), greeting.get("session")
+    if kind == "transcription_session.created":
+        return "openai-beta"
+    if kind != "session.created":
+        return None
+    if not isinstance(session, dict):
+        return VLLM
+    flat = "audio" not in session and "input_audio_transcription" in session
+    return "speaches" if flat else "openai"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

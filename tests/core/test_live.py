@@ -1,9 +1,10 @@
-"""The live loop against the emulated services: rows W04 to W14, W16 and G08 of the catalogue."""
+"""The live loop against the emulated services: rows W01 to W14, W16, W17 and G08."""
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from asrcli.errors import (
     MicrophoneError,
     NetworkError,
     RateLimitedError,
+    RightsError,
     ServiceError,
 )
 from asrcli.media.backlog import Backlog as KeptBacklog
@@ -29,7 +31,10 @@ from asrcli.protocol.realtime_omni import RealtimeOmni, RealtimeOmniOptions
 from asrcli.protocol.realtime_openai import DIALECTS, RealtimeOpenAI, RealtimeOpenAIOptions
 from asrcli.protocol.realtime_vllm import RealtimeVLLM, RealtimeVLLMOptions
 from asrcli.protocol.run_task import RunTask, RunTaskOptions
+from asrcli.providers import catalogue
+from asrcli.providers.base import Options
 from asrcli.providers.live import WebSocketService
+from asrcli.providers.openai_live import dialogue_for, live_model
 from asrcli.secret import Secret
 from asrcli.transcript import Timing
 from asrcli.transport.connection import Connection
@@ -324,17 +329,8 @@ def test_where_utterances_are_ours_to_end_pauses_end_them(ear: Ear) -> None:
 # --- connections that end -----------------------------------------------------------------------
 
 
-ENDS = [Close(1011, "x"), Close(1013, "x"), Close(1001), Close(1000), Abort(), Close(4408)]
-ENDINGS = [(name, end) for name in ("task", "asr") for end in ENDS]
-# After its last answer, an omni service may be the first to close: there 1000 is no early end.
-ENDINGS += [("omni", Close(1011, "x")), ("omni", Abort())]
-
-
-@pytest.mark.parametrize(("name", "action"), ENDINGS, ids=str)
-@pytest.mark.parametrize("seconds", [0.5, 2.0, 2.5, 4.6])
-def test_a_connection_that_ends_early_loses_no_word_and_doubles_none(
-    emulator: RealtimeEmulator, ear: Ear, name: str, action: Any, seconds: float
-) -> None:
+def replaced(emulator: RealtimeEmulator, ear: Ear, name: str, seconds: float, action: Any) -> None:
+    """A connection that ends so after so much sound costs no word and doubles none."""
     emulator.scripts.append([At(seconds, action)])
 
     outcome = listen(emulator, ear, DIALOGUES[name](), TALK)
@@ -343,6 +339,52 @@ def test_a_connection_that_ends_early_loses_no_word_and_doubles_none(
     assert (outcome.finished, outcome.error, outcome.connections) == (True, None, 2)
     assert ear.gaps == []
     assert LiveState.RECONNECTING in [status.state for status in ear.of(Status)]
+
+
+MOMENTS = [0.5, 2.0, 2.5, 4.6]
+LOST = [Close(1011, "x"), Close(1013, "x"), Close(1001), Abort()]
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+@pytest.mark.parametrize("action", LOST, ids=str)
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_w05_a_connection_that_is_lost_loses_no_word_and_doubles_none(
+    emulator: RealtimeEmulator, ear: Ear, name: str, action: Any, seconds: float
+) -> None:
+    replaced(emulator, ear, name, seconds, action)
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_w06_a_close_with_1000_before_our_end_is_a_lost_connection(
+    emulator: RealtimeEmulator, ear: Ear, name: str, seconds: float
+) -> None:
+    replaced(emulator, ear, name, seconds, Close(1000))
+
+
+@pytest.mark.parametrize("dialect", ["openai", "vllm"])
+@pytest.mark.parametrize("action", [Abort(), Close(1000)], ids=str)
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_w05_w06_servers_of_one_s_own_are_replaced_as_well(
+    ear: Ear, dialect: str, action: Any, seconds: float
+) -> None:
+    rate = 16_000 if dialect == "vllm" else 24_000
+    model = dialogue_for(live_model(catalogue.resolve("w", provider="openai")), Options(), dialect)
+    with RealtimeEmulator(listen=hear, dialect=dialect) as emulator:
+        emulator.scripts.append([At(seconds, action)])
+        service = service_of(emulator, limited(model, {}), url=emulator.openai_url)
+        live = Live(service, Backlog(rate=rate), ear, most_waiting=5.0, healing=Healing(QUICK))
+        outcome = live.run(blocks(talk(*SAID, pause=1.5, rate=rate), rate=rate))
+
+    assert ear.finals == SAID
+    assert (outcome.finished, outcome.error, outcome.connections) == (True, None, 2)
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_w07_a_close_for_idleness_is_a_lost_connection(
+    emulator: RealtimeEmulator, ear: Ear, name: str
+) -> None:
+    replaced(emulator, ear, name, 2.5, Close(4408))
 
 
 def test_times_go_on_after_a_lost_connection(emulator: RealtimeEmulator, ear: Ear) -> None:
@@ -354,7 +396,7 @@ def test_times_go_on_after_a_lost_connection(emulator: RealtimeEmulator, ear: Ea
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.5])
-def test_a_half_open_connection_is_replaced(
+def test_w08_a_half_open_connection_is_replaced(
     emulator: RealtimeEmulator, ear: Ear, seconds: float
 ) -> None:
     emulator.scripts.append([At(seconds, HalfOpen())])
@@ -363,6 +405,45 @@ def test_a_half_open_connection_is_replaced(
     outcome = Live(service, Backlog(), ear, healing=Healing(QUICK)).run(blocks(TALK))
 
     assert (ear.finals, outcome.finished, outcome.connections) == (SAID, True, 2)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 2.0, 4.0, 6.0])
+def test_w08_at_the_end_of_an_omni_session_silence_is_no_proof_that_all_was_heard(
+    emulator: RealtimeEmulator, ear: Ear, seconds: float
+) -> None:
+    # Pings would find it out too, but not before the end would be believed.
+    emulator.scripts.append([At(seconds, HalfOpen())])
+    service = replace(service_of(emulator, omni()), keepalive=Keepalive(stall=0.3, close=0.1))
+
+    outcome = Live(service, Backlog(), ear, healing=Healing(QUICK)).run(blocks(TALK))
+
+    assert (ear.finals, outcome.finished, outcome.connections) == (SAID, True, 2)
+
+
+def test_w08_a_connection_that_is_found_dead_long_after_the_end_is_replaced(
+    emulator: RealtimeEmulator, ear: Ear
+) -> None:
+    emulator.scripts.append([At(0.5, HalfOpen())])
+    patient = task(start_timeout=math.inf, finish_timeout=math.inf)
+    service = replace(service_of(emulator, patient), keepalive=HALF_OPEN)
+    clock = clock_of_speed(100)
+    healing = Healing(QUICK, clock=clock)
+
+    outcome = Live(service, Backlog(), ear, healing=healing, clock=clock).run(blocks(TALK))
+
+    assert (ear.finals, outcome.finished, outcome.connections) == (SAID, True, 2)
+
+
+def clock_of_speed(times: float) -> Callable[[], float]:
+    """Seconds go by faster on it."""
+    return lambda: time.monotonic() * times
+
+
+def test_w08_a_half_open_connection_is_found_out_within_30_s() -> None:
+    usual = Keepalive()
+
+    assert usual.interval + usual.answer + usual.close <= 30.0
+    assert usual.stall <= 30.0
 
 
 def test_a_connection_lost_while_the_last_words_are_awaited_is_replaced(
@@ -377,7 +458,7 @@ def test_a_connection_lost_while_the_last_words_are_awaited_is_replaced(
     assert outcome.finished
 
 
-def test_an_error_of_the_service_s_own_is_healed_if_it_may_pass(
+def test_w04_an_error_of_the_service_s_own_is_healed_if_it_may_pass(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     emulator.scripts.append([At(2.5, Fail("InternalError", "oops"))])
@@ -386,7 +467,7 @@ def test_an_error_of_the_service_s_own_is_healed_if_it_may_pass(
     assert (ear.finals, outcome.finished) == (SAID, True)
 
 
-def test_an_error_that_will_not_pass_ends_it_and_keeps_the_text(
+def test_w04_an_error_that_will_not_pass_ends_it_and_keeps_the_text(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     emulator.scripts.append([At(3.0, Fail("Arrearage", "no money left"))])
@@ -399,7 +480,7 @@ def test_an_error_that_will_not_pass_ends_it_and_keeps_the_text(
     assert len(emulator.connections) == 1
 
 
-def test_what_was_heard_in_part_is_kept_and_marked_when_it_ends_for_good(
+def test_w04_what_was_heard_in_part_is_kept_and_marked_when_it_ends_for_good(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     sound = speak("one two three four five")
@@ -412,7 +493,7 @@ def test_what_was_heard_in_part_is_kept_and_marked_when_it_ends_for_good(
     assert ear.gaps[-1].end == pytest.approx(outcome.seconds)
 
 
-def test_a_service_that_fails_at_once_every_time_is_given_up_with_9(
+def test_w06_a_service_that_closes_with_1000_every_time_is_given_up_with_9(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     emulator.always = [At(0.1, Close(1000, "bye"))]
@@ -425,7 +506,7 @@ def test_a_service_that_fails_at_once_every_time_is_given_up_with_9(
     assert [(gap.start, gap.end) for gap in ear.gaps] == [(0.0, outcome.seconds)]
 
 
-def test_an_unknown_close_code_is_9_at_once(emulator: RealtimeEmulator, ear: Ear) -> None:
+def test_w07_an_unknown_close_code_is_9_at_once(emulator: RealtimeEmulator, ear: Ear) -> None:
     emulator.scripts.append([At(1.0, Close(4999, "what"))])
     outcome = listen(emulator, ear, task(), TALK)
 
@@ -434,7 +515,7 @@ def test_an_unknown_close_code_is_9_at_once(emulator: RealtimeEmulator, ear: Ear
     assert len(emulator.connections) == 1
 
 
-def test_a_message_over_the_limit_is_9(emulator: RealtimeEmulator, ear: Ear) -> None:
+def test_w09_a_message_over_8_mib_is_9(emulator: RealtimeEmulator, ear: Ear) -> None:
     emulator.scripts.append([At(1.0, Send("x" * (8 * 1024 * 1024 + 1)))])
     service = replace(service_of(emulator, task()), keepalive=Keepalive(stall=0.5, close=0.1))
     outcome = Live(service, Backlog(), ear, healing=Healing(QUICK)).run(blocks(TALK))
@@ -443,24 +524,45 @@ def test_a_message_over_the_limit_is_9(emulator: RealtimeEmulator, ear: Ear) -> 
     assert outcome.error.exit_status == 9
 
 
+def test_w09_a_message_of_more_than_a_mib_is_taken(emulator: RealtimeEmulator, ear: Ear) -> None:
+    emulator.scripts.append([At(1.0, Send({"header": {"event": "news"}, "x": "x" * 2**21}))])
+    outcome = listen(emulator, ear, task(), TALK)
+
+    assert (ear.finals, outcome.finished, outcome.connections) == (SAID, True, 1)
+
+
 # --- handshakes ---------------------------------------------------------------------------------
 
 
-def test_a_refused_key_is_4_and_nothing_is_tried_again(
-    emulator: RealtimeEmulator, ear: Ear
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, KeyRefusedError), (403, (KeyRefusedError, RightsError))]
+)
+def test_w01_a_refused_key_is_4_and_nothing_is_tried_again(
+    emulator: RealtimeEmulator, ear: Ear, status: int, kind: Any
 ) -> None:
-    live = Live(service_of(emulator, task(), key="sk-wrong-key-0123"), Backlog(), ear)
-    outcome = live.run(blocks(TALK))
+    emulator.always = [Refuse(status)]
+    outcome = listen(emulator, ear, task(), TALK)
 
-    assert isinstance(outcome.error, KeyRefusedError)
+    assert isinstance(outcome.error, kind)
     assert outcome.error.exit_status == 4
+    assert len(emulator.connections) == 1
+
+
+def test_w03_a_redirect_is_refused_with_9(emulator: RealtimeEmulator, ear: Ear) -> None:
+    with RealtimeEmulator(listen=hear) as other:
+        emulator.always = [Refuse(302, headers={"Location": other.base_url})]
+        outcome = listen(emulator, ear, task(), TALK)
+
+        assert other.connections == []
+    assert outcome.error is not None
+    assert outcome.error.exit_status == 9
     assert len(emulator.connections) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "code"), [(429, RateLimitedError, 5), (503, NetworkError, 6)]
 )
-def test_a_refusal_that_may_pass_is_tried_again_and_then_given_up(
+def test_w02_a_refusal_that_may_pass_is_tried_again_and_then_given_up(
     emulator: RealtimeEmulator, ear: Ear, status: int, kind: type[Exception], code: int
 ) -> None:
     emulator.always = [Refuse(status, {"message": "later"}, {})]
@@ -471,7 +573,7 @@ def test_a_refusal_that_may_pass_is_tried_again_and_then_given_up(
     assert len(emulator.connections) == 1 + QUICK.retries
 
 
-def test_a_refusal_that_passes_costs_nothing(emulator: RealtimeEmulator, ear: Ear) -> None:
+def test_w02_a_refusal_that_passes_costs_nothing(emulator: RealtimeEmulator, ear: Ear) -> None:
     emulator.scripts.extend([[Refuse(429, {}, {})], [Refuse(503, {}, {})]])
     outcome = listen(emulator, ear, task(), TALK)
 
@@ -481,35 +583,83 @@ def test_a_refusal_that_passes_costs_nothing(emulator: RealtimeEmulator, ear: Ea
 # --- odd services -------------------------------------------------------------------------------
 
 
-def test_nonsense_is_noted_once_and_passed_over(emulator: RealtimeEmulator, ear: Ear) -> None:
-    odd: list[Any] = ["no json", b"\x00", {"header": {"event": "news"}}, "[]", "no json"]
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_w10_nonsense_is_noted_once_and_passed_over(
+    emulator: RealtimeEmulator, ear: Ear, name: str
+) -> None:
+    news: Any = {"header": {"event": "news"}, "type": "news"}
+    odd: list[Any] = ["no json", b"\x00", news, "[]", "no json", b"\x01", news]
     emulator.scripts.append([At(0.5 + n / 10, Send(m)) for n, m in enumerate(odd)])
-    outcome = listen(emulator, ear, task(), TALK)
+    outcome = listen(emulator, ear, DIALOGUES[name](), TALK)
 
-    assert (ear.finals, outcome.finished) == (SAID, True)
+    assert (ear.finals, outcome.finished, outcome.connections) == (SAID, True, 1)
     assert sorted(note.name for note in ear.of(Note)) == ["binary", "unknown:news", "unreadable"]
 
 
+FINAL = {
+    "task": "result-generated",
+    "asr": "conversation.item.input_audio_transcription.completed",
+    "omni": "response.done",
+}
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
 @pytest.mark.parametrize("action", [Twice(), Hold(1)], ids=str)
-def test_finals_that_come_twice_or_late_are_told_once_and_in_order(
-    emulator: RealtimeEmulator, ear: Ear, action: Any
+@pytest.mark.parametrize("number", [1, 2])
+def test_w11_finals_that_come_twice_or_late_are_told_once_and_in_order(
+    emulator: RealtimeEmulator, ear: Ear, name: str, action: Any, number: int
 ) -> None:
-    name = "conversation.item.input_audio_transcription.completed"
-    emulator.scripts.append([On(name, action)])
-    listen(emulator, ear, asr(), TALK)
+    emulator.scripts.append([On(FINAL[name], action, number=number)])
+    listen(emulator, ear, DIALOGUES[name](), TALK)
 
     assert ear.finals == SAID
 
 
-def test_without_the_end_of_the_service_the_text_is_kept_and_it_is_9(
+def sentence(text: str, *, end: int | None, number: int = 1) -> Send:
+    """An event of the task dialogue that a well-behaved service does not send now."""
+    said = {"sentence_id": number, "begin_time": 0, "end_time": end, "text": text}
+    payload = {"output": {"sentence": said | {"sentence_end": end is not None}}}
+    return Send({"header": {"event": "result-generated"}, "payload": payload})
+
+
+def test_w11_partials_out_of_order_only_repaint_and_a_final_may_be_shorter(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
-    emulator.scripts.append([On("task-finished", Drop())])
-    outcome = listen(emulator, ear, task(finish_timeout=0.3), TALK)
+    emulator.scripts.append(
+        [
+            At(0.30, sentence("one two three and more", end=None)),
+            At(0.35, sentence("one", end=None)),
+            At(0.40, sentence("one two", end=400)),
+            At(0.45, sentence("one two three four", end=None)),
+            At(0.50, sentence("one two three four", end=500)),
+            On("result-generated", Drop()),
+        ]
+    )
+    listen(emulator, ear, task(), speak("one two"), chunk_seconds=0.05)
+
+    assert ear.finals == ["one two"]
+    shown = [event.text for event in ear.of(Partial) if event.text]
+    assert list(dict.fromkeys(shown)) == ["one two three and more", "one"]
+
+
+@pytest.mark.parametrize(
+    ("name", "event"), [("task", "task-finished"), ("asr", "session.finished")]
+)
+def test_w12_without_the_end_of_the_service_the_text_is_kept_and_it_is_9(
+    emulator: RealtimeEmulator, ear: Ear, name: str, event: str
+) -> None:
+    emulator.scripts.append([On(event, Drop())])
+    outcome = listen(emulator, ear, DIALOGUES[name](finish_timeout=0.3), TALK)
 
     assert ear.finals == SAID
     assert outcome.error is not None
     assert (outcome.finished, outcome.error.exit_status) == (False, 9)
+    assert outcome.connections == 1
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_w12_the_end_is_waited_for_ten_seconds_from_the_last_event(name: str) -> None:
+    assert DIALOGUES[name]()().limits.finish_timeout == 10.0
 
 
 # --- long sessions ------------------------------------------------------------------------------
@@ -520,7 +670,7 @@ PAUSES = talk(*SAID, pause=6.0)
 
 
 @pytest.mark.parametrize("name", ["asr", "omni"])
-def test_a_session_that_grew_old_is_replaced_between_two_utterances(
+def test_w13_a_session_that_grew_old_is_replaced_between_two_utterances(
     emulator: RealtimeEmulator, ear: Ear, name: str
 ) -> None:
     make = DIALOGUES[name](renew_after=3.0, session=60.0, pace=30.0)
@@ -533,7 +683,7 @@ def test_a_session_that_grew_old_is_replaced_between_two_utterances(
     assert starts == pytest.approx([0.0, 6.7, 13.15], abs=0.01)
 
 
-def test_a_session_that_does_not_end_when_asked_to_is_left_and_nothing_is_lost(
+def test_w13_a_session_that_does_not_end_when_asked_to_is_left_and_nothing_is_lost(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     emulator.scripts.append([On("session.finished", Drop())])
@@ -544,10 +694,24 @@ def test_a_session_that_does_not_end_when_asked_to_is_left_and_nothing_is_lost(
     assert (outcome.finished, ear.gaps) == (True, [])
 
 
+@pytest.mark.parametrize("name", DIALOGUES)
+def test_w13_a_session_that_the_service_closes_at_its_limit_goes_on_in_the_next(
+    emulator: RealtimeEmulator, ear: Ear, name: str
+) -> None:
+    limit = Close(1000, "the session has reached its limit")
+    emulator.scripts.extend([[At(2.4, limit)], [At(2.4, limit)]])
+    outcome = listen(emulator, ear, DIALOGUES[name](), TALK)
+
+    assert ear.finals == SAID
+    assert (outcome.finished, outcome.dropped, ear.gaps) == (True, 0.0, [])
+    starts = [final.segment.start for final in ear.of(Final)]
+    assert starts == pytest.approx(STARTS, abs=0.01)
+
+
 # --- sound --------------------------------------------------------------------------------------
 
 
-def test_a_pipe_waits_while_the_service_is_slow(emulator: RealtimeEmulator, ear: Ear) -> None:
+def test_w16_a_pipe_waits_while_the_service_is_slow(emulator: RealtimeEmulator, ear: Ear) -> None:
     emulator.scripts.append([Slow(2_000_000)])
     backlog = Backlog()
     sound = silence(60.0)
@@ -557,7 +721,19 @@ def test_a_pipe_waits_while_the_service_is_slow(emulator: RealtimeEmulator, ear:
     assert max(status.lag for status in ear.of(Status)) <= 2.2
 
 
-def test_sound_that_could_not_be_kept_is_a_gap_with_its_times(
+def test_w14_sound_that_comes_faster_than_speech_is_sent_at_the_pace_of_the_service(
+    ear: Ear,
+) -> None:
+    with RealtimeEmulator(listen=hear, most_pace=24.0) as emulator:
+        backlog = Backlog()
+        outcome = listen(emulator, ear, asr(pace=20.0), 4 * TALK, backlog=backlog)
+
+        assert emulator.violations == []
+    assert (ear.finals, outcome.finished) == (4 * SAID, True)
+    assert backlog.longest < 15.0
+
+
+def test_w16_sound_of_a_microphone_that_could_not_be_kept_is_a_gap_with_its_times(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     taken = threading.Event()
@@ -585,7 +761,7 @@ def test_sound_that_could_not_be_kept_is_a_gap_with_its_times(
     assert ear.of(Final)[-1].segment.start == pytest.approx(STARTS[-1], abs=0.01)
 
 
-def test_a_microphone_that_fails_ends_it_with_12_and_the_text(
+def test_w17_a_microphone_that_fails_ends_it_with_12_and_the_text(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     def sound() -> Iterator[Samples]:
@@ -599,7 +775,7 @@ def test_a_microphone_that_fails_ends_it_with_12_and_the_text(
     assert outcome.finished
 
 
-def test_stopping_ends_capture_and_waits_for_the_last_words(
+def test_g08_stopping_ends_capture_and_waits_for_the_last_words(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     live: list[Live] = []
@@ -616,7 +792,7 @@ def test_stopping_ends_capture_and_waits_for_the_last_words(
     assert (outcome.finished, outcome.error) == (True, None)
 
 
-def test_a_stop_is_heard_while_the_microphone_is_silent(
+def test_g08_a_stop_is_heard_while_the_microphone_is_silent(
     emulator: RealtimeEmulator, ear: Ear
 ) -> None:
     hung = threading.Event()

@@ -174,6 +174,22 @@ def test_being_late_is_made_up_for_but_not_for_long() -> None:
     assert session.wait_to_send(100.0) == pytest.approx(0.05)
 
 
+def test_w16_no_answer_is_awaited_to_what_has_not_left_yet() -> None:
+    session, wire = begun(finish_timeout=10.0)
+    send(session, 0.0, 1.0)
+    session.finish(now=0.0)
+    wire.unsent = 32_000
+    for second in range(0, 60, 5):
+        session.receive(float(second))
+    slow = session.dialogue.over
+    wire.unsent = 0
+    session.receive(64.0)
+    waiting = session.dialogue.over
+    session.receive(65.0)
+
+    assert (slow, waiting, session.dialogue.over) == (False, False, True)
+
+
 def test_an_old_session_that_does_not_end_is_a_lost_one() -> None:
     session, _ = begun(finish_timeout=5.0)
     send(session, 0.0, 1.0)

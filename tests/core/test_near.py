@@ -198,7 +198,7 @@ def test_an_error_that_no_clip_would_escape_ends_it(ear: Ear) -> None:
     assert ear.texts == []
 
 
-def test_a_pipe_waits_for_answers(ear: Ear) -> None:
+def test_w14_w16_a_pipe_waits_for_answers(ear: Ear) -> None:
     waiting: list[float] = []
 
     def recognize(clip: Clip) -> Transcript:
@@ -212,7 +212,7 @@ def test_a_pipe_waits_for_answers(ear: Ear) -> None:
     assert max(waiting) < 5.0 + 2.2
 
 
-def test_a_microphone_gives_up_the_oldest_and_says_so(ear: Ear) -> None:
+def test_w16_a_microphone_gives_up_the_oldest_and_says_so(ear: Ear) -> None:
     all_heard = threading.Event()
 
     def sound() -> Iterator[Samples]:
@@ -231,7 +231,7 @@ def test_a_microphone_gives_up_the_oldest_and_says_so(ear: Ear) -> None:
     assert outcome.dropped == pytest.approx(sum(g.end - g.start for g in ear.of(Gap)))
 
 
-def test_stopping_recognizes_what_was_said_so_far(ear: Ear) -> None:
+def test_g08_stopping_recognizes_what_was_said_so_far(ear: Ear) -> None:
     hung = threading.Event()
 
     def sound() -> Iterator[Samples]:
@@ -261,7 +261,7 @@ def test_answers_that_do_not_come_at_the_end_are_gaps_and_9(ear: Ear) -> None:
     assert (outcome.error.exit_status, len(ear.of(Gap))) == (9, 3)
 
 
-def test_a_microphone_that_fails_keeps_the_text(ear: Ear) -> None:
+def test_w17_a_microphone_that_fails_keeps_the_text(ear: Ear) -> None:
     def sound() -> Iterator[Samples]:
         yield from blocks(*THREE)
         raise MicrophoneError("it went away")

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import threading
+
+import pytest
+
+from asrcli.output.console import Console
 from asrcli.output.live_lines import LiveLines, plain_line, screen_line
 from asrcli.output.terminal import NoticeStream
 from asrcli.transcript import Segment
@@ -26,16 +32,29 @@ def test_a_partial_replaces_the_one_before() -> None:
     assert shown == ["good morning"]
 
 
-def test_of_a_long_partial_the_end_is_shown_in_one_line() -> None:
+@pytest.mark.parametrize("columns", [8, 21, 40])
+@pytest.mark.parametrize(
+    "word",
+    ["早上好", "e\u0301te\u0301 ", "👩‍👩‍👧 ", "नमस्ते "],
+    ids=["wide", "accents", "joined", "signs"],
+)
+def test_t10_of_a_long_partial_the_end_is_shown_in_one_line(word: str, columns: int) -> None:
     stream = TerminalStream()
-    with opened(stream) as lines:
-        lines.partial("早上好" * 20 + "世界")
-        lines.partial("早上好" * 20 + "世界！")
-        shown = painted(stream)
+    lines = LiveLines(NoticeStream(stream), {"COLUMNS": str(columns)}, clock=lambda: 0.0)
+    with lines:
+        lines.status("listening", lag=0.0, service="q")
+        for count in (1, 5, 60, 61):
+            lines.partial(word * count + "ok")
+        shown = painted(stream, columns)
+        with lines.above(final=True):
+            lines.write("Good morning.\n")
+        after = painted(stream, columns)
 
-    (line,) = shown
-    assert line.startswith("…")
-    assert line.endswith("世界！")
+    assert len(shown) == 2
+    assert shown[0].startswith("…")
+    assert shown[0].endswith("ok")
+    assert "".join(after[:-1]) == "Good morning."
+    assert Screen(columns).feed(stream.getvalue()).lines == after[:-1]
 
 
 def test_the_status_line_has_level_service_and_lag() -> None:
@@ -62,7 +81,7 @@ def test_a_final_takes_the_place_of_its_partial() -> None:
     assert shown == ["Good morning.", "00:00 [░░░░░░░░░░] qwen: listening"]
 
 
-def test_nothing_is_left_at_the_end() -> None:
+def test_t10_nothing_is_left_at_the_end() -> None:
     stream = TerminalStream()
     with opened(stream) as lines:
         lines.status("listening", lag=0.0, service="qwen")
@@ -71,6 +90,61 @@ def test_nothing_is_left_at_the_end() -> None:
 
     assert screen.lines == []
     assert screen.cursor_shown
+
+
+def console_on(stream: TerminalStream) -> Console:
+    return Console(stdout=io.BytesIO(), stderr=stream, environ={"COLUMNS": "40"})
+
+
+def test_t10_what_a_console_says_stands_above_the_lines() -> None:
+    stream = TerminalStream()
+    console = console_on(stream)
+    lines = console.live_lines(NoticeStream(stream), status=True)
+    with console.showing(lines):
+        lines.status("listening", lag=0.0, service="qwen")
+        lines.partial("good")
+        console.note("half of it is lost")
+        lines.partial("good morning")
+        shown = painted(stream)
+    console.note("that was all")
+
+    assert shown == [
+        "asrcli: half of it is lost",
+        "good morning",
+        "00:00 [░░░░░░░░░░] qwen: listening",
+    ]
+    assert painted(stream) == ["asrcli: half of it is lost", "asrcli: that was all"]
+
+
+def test_t10_threads_that_speak_at_once_leave_no_debris() -> None:
+    stream = TerminalStream()
+    console = console_on(stream)
+    lines = console.live_lines(NoticeStream(stream), status=True)
+    together = threading.Barrier(3)
+
+    def speak(name: str) -> None:
+        together.wait()
+        for number in range(100):
+            console.warning(f"{name} {number}")
+
+    threads = [threading.Thread(target=speak, args=(name,)) for name in ("a", "b")]
+    with console.showing(lines):
+        lines.status("listening", lag=0.0, service="qwen")
+        for thread in threads:
+            thread.start()
+        together.wait()
+        for number in range(100):
+            lines.partial(f"heard {number}")
+            with lines.above(final=True):
+                console.note(f"final {number}")
+        for thread in threads:
+            thread.join()
+
+    shown = painted(stream)
+    said = [f"{name} {number}" for name in ("a", "b") for number in range(100)]
+    expected = [f"asrcli: warning: {text}" for text in said]
+    expected += [f"asrcli: final {number}" for number in range(100)]
+    assert sorted(shown) == sorted(expected)
 
 
 def test_without_a_status_line_there_is_only_text() -> None:

@@ -95,7 +95,7 @@ def test_a_service_that_says_nothing_is_given_up_after_ten_seconds(dialogue: Dia
 
 
 @pytest.mark.parametrize("code", [1000, 1011, None])
-def test_a_connection_that_ends_early_is_a_failure_that_may_be_tried_again(
+def test_w05_w06_a_connection_that_ends_early_is_a_failure_that_may_be_tried_again(
     dialogue: Dialogue, code: int | None
 ) -> None:
     dialogue.start()
@@ -129,7 +129,7 @@ def test_a_dialogue_that_is_over_takes_nothing_more_in_and_does_not_mind(
 @pytest.mark.parametrize(
     "message", [b"\x00\x01", "not JSON", "[1, 2]", "null", '"text"', "[" * 100_000, "{" * 9]
 )
-def test_messages_that_mean_nothing_are_noted_once_and_ignored(
+def test_w10_messages_that_mean_nothing_are_noted_once_and_ignored(
     dialogue: Dialogue, message: str | bytes
 ) -> None:
     dialogue.start()
@@ -143,7 +143,7 @@ def test_messages_that_mean_nothing_are_noted_once_and_ignored(
     assert not dialogue.over
 
 
-def test_unknown_events_are_counted_by_name_and_told_once(dialogue: Dialogue) -> None:
+def test_w10_unknown_events_are_counted_by_name_and_told_once(dialogue: Dialogue) -> None:
     dialogue.start()
     for name in ("novelty", "novelty", "news"):
         dialogue.receive(f'{{"type": "{name}", "header": {{"event": "{name}"}}}}')
@@ -154,7 +154,7 @@ def test_unknown_events_are_counted_by_name_and_told_once(dialogue: Dialogue) ->
 
 
 @pytest.mark.parametrize("message", ["{}", '{"type": 5}', '{"type": null, "header": []}'])
-def test_events_without_a_name_are_ignored(dialogue: Dialogue, message: str) -> None:
+def test_w10_events_without_a_name_are_ignored(dialogue: Dialogue, message: str) -> None:
     dialogue.start()
 
     dialogue.receive(message)

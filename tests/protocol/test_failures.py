@@ -75,7 +75,7 @@ def test_a_code_that_nobody_knows_has_no_class() -> None:
         (503, NetworkError, TRANSIENT, 6),
     ],
 )
-def test_a_refused_handshake_has_the_class_of_its_status(
+def test_w01_w02_a_refused_handshake_has_the_class_of_its_status(
     status: int, kind: type[RemoteError], retry: Retry, exit_status: int
 ) -> None:
     failure = of_handshake(status)
@@ -132,7 +132,7 @@ def test_a_body_that_says_nothing_does_no_harm(body: str) -> None:
         (4999, ServiceError, NEVER),
     ],
 )
-def test_an_early_close_has_the_class_of_its_code(
+def test_w07_an_early_close_has_the_class_of_its_code(
     code: int | None, kind: type[RemoteError], retry: Retry
 ) -> None:
     failure = of_close(code)

@@ -161,7 +161,7 @@ def test_detection_of_the_language_is_asked_for_by_saying_nothing() -> None:
     session.start()
     session.receive(CREATED)
 
-    assert "input_audio_transcription" not in sent(session)[0]["session"]
+    assert sent(session)[0]["session"]["input_audio_transcription"] == {}
 
 
 def test_the_configuration_is_sent_once() -> None:
@@ -379,7 +379,7 @@ def test_what_was_heard_of_an_utterance_that_failed_is_kept(session: RealtimeASR
     assert (final.text, final.complete) == ("The weather to day", False)
 
 
-def test_partials_after_the_final_and_second_finals_are_dropped(session: RealtimeASR) -> None:
+def test_w11_partials_after_the_final_and_second_finals_are_dropped(session: RealtimeASR) -> None:
     events = told(session, PARTIAL, COMPLETED, PARTIAL, COMPLETED, SPEECH_STOPPED, COMMITTED)
 
     assert texts(events) == ["The weather today is fine."]
@@ -388,7 +388,7 @@ def test_partials_after_the_final_and_second_finals_are_dropped(session: Realtim
     assert last.final
 
 
-def test_finals_come_in_the_order_in_which_utterances_began(session: RealtimeASR) -> None:
+def test_w11_finals_come_in_the_order_in_which_utterances_began(session: RealtimeASR) -> None:
     events = told(
         session,
         SPEECH_STARTED,
@@ -446,7 +446,7 @@ def test_a_session_that_ends_before_it_was_told_to_may_be_tried_again(
     assert failure.retry is Retry.TRANSIENT
 
 
-def test_a_close_right_after_the_finishing_message_is_not_the_end(session: RealtimeASR) -> None:
+def test_w06_a_close_right_after_the_finishing_message_is_not_the_end(session: RealtimeASR) -> None:
     session.finish()
     session.closed(1000, "")
 
@@ -454,7 +454,7 @@ def test_a_close_right_after_the_finishing_message_is_not_the_end(session: Realt
     assert session.failure.retry is Retry.TRANSIENT
 
 
-def test_last_words_that_do_not_come_are_given_up(session: RealtimeASR) -> None:
+def test_w12_last_words_that_do_not_come_are_given_up(session: RealtimeASR) -> None:
     told(session, SPEECH_STARTED, PARTIAL)
     session.finish()
     session.timed_out()

@@ -12,6 +12,7 @@ from asrcli.protocol.dialogue import State
 from asrcli.protocol.events import Event, Failed, Finished, Hypothesis, Noted, Started, Usage
 from asrcli.protocol.realtime import TurnDetection
 from asrcli.protocol.realtime_omni import (
+    Doubts,
     RealtimeOmni,
     RealtimeOmniOptions,
     transcription_instructions,
@@ -105,8 +106,9 @@ UTTERANCE = (SPEECH_STARTED, SPEECH_STOPPED, COMMITTED, USER_ITEM)
 
 
 def new(**options: Any) -> RealtimeOmni:
-    model = options.pop("model", MODEL)
-    return RealtimeOmni(RealtimeOmniOptions(model=model, **options), make_id=counting())
+    model, doubts = options.pop("model", MODEL), options.pop("doubts", None)
+    asked = RealtimeOmniOptions(model=model, **options)
+    return RealtimeOmni(asked, doubts=doubts, make_id=counting())
 
 
 def running(**options: Any) -> RealtimeOmni:
@@ -361,6 +363,7 @@ def test_the_cost_of_all_answers_is_added_up(session: RealtimeOmni) -> None:
     told(session, *UTTERANCE, *ANSWER)
     told(session, *(second(message) for message in (*UTTERANCE, *ANSWER)), DONE)
     session.finish()
+    session.receive(UPDATED)
     session.timed_out()
 
     assert session.events_received() == [Finished(Usage(tokens_in=672, tokens_out=82))]
@@ -403,8 +406,10 @@ def test_at_the_end_silence_makes_the_service_end_the_utterance(session: Realtim
     before = session.sent
     session.finish()
 
-    messages = sent(session)
+    *messages, last = sent(session)
     assert {message["type"] for message in messages} == {"input_audio_buffer.append"}
+    assert last["type"] == "session.update"
+    assert set(last["session"]) == {"temperature"}
     assert sum(len(message["audio"]) for message in messages) * 3 // 4 / 32_000 >= 0.9
     assert session.sent == before
 
@@ -415,7 +420,7 @@ def test_the_end_has_come_when_all_is_answered_and_nothing_else_comes(
     told(session, *UTTERANCE)
     session.finish()
     waiting = session.patience
-    told(session, *ANSWER)
+    told(session, *ANSWER, UPDATED)
     drained = session.patience
 
     session.timed_out()
@@ -424,20 +429,76 @@ def test_the_end_has_come_when_all_is_answered_and_nothing_else_comes(
     assert session.state is State.CLOSED
 
 
-def test_the_service_may_close_first_when_all_is_answered(session: RealtimeOmni) -> None:
+def test_w08_without_a_sign_of_life_at_the_end_a_new_session_is_needed(
+    session: RealtimeOmni,
+) -> None:
+    session.finish()
+    patience = session.patience
+    session.timed_out()
+
+    assert patience == 5.0
+    assert session.failure is not None
+    assert (session.failure.code, session.failure.retry) == ("NoSign", Retry.TRANSIENT)
+
+
+def test_w08_a_complaint_at_the_end_is_a_sign_of_life(session: RealtimeOmni) -> None:
+    session.finish()
+    told(session, INVALID)
+    session.timed_out()
+
+    assert session.state is State.CLOSED
+
+
+def test_w06_the_service_may_close_first_when_all_is_answered(session: RealtimeOmni) -> None:
+    to_the_end = SPEECH_STOPPED.replace("2500", "9950")
+    told(session, SPEECH_STARTED, to_the_end, COMMITTED, USER_ITEM, *ANSWER)
     session.finish()
     session.closed(1000, "bye")
 
     assert session.state is State.CLOSED
 
 
-def test_a_close_while_an_utterance_is_open_is_a_failure(session: RealtimeOmni) -> None:
-    told(session, *UTTERANCE)
+@pytest.mark.parametrize(
+    ("messages", "answered"),
+    [((), 0.0), (UTTERANCE, 0.5), ((*UTTERANCE, *ANSWER), 2.5)],
+    ids=["nothing", "one that is open", "one that is answered"],
+)
+def test_w06_a_close_with_1000_before_all_was_answered_is_a_failure(
+    session: RealtimeOmni, messages: tuple[str, ...], answered: float
+) -> None:
+    told(session, *messages)
     session.finish()
     session.closed(1000, "bye")
 
     assert session.failure is not None
     assert session.failure.retry is Retry.TRANSIENT
+    assert session.acknowledged == answered
+
+
+@pytest.mark.parametrize("end", ["silence", "1000"])
+def test_a_service_that_ends_without_an_answer_each_time_is_believed(end: str) -> None:
+    doubts = Doubts()
+    states = []
+    for _ in range(3):
+        session = running(doubts=doubts)
+        session.finish()
+        if end == "silence":
+            session.timed_out()
+        else:
+            session.closed(1000, "bye")
+        states.append(session.state)
+
+    assert states == [State.FAILED, State.FAILED, State.CLOSED]
+
+
+def test_doubts_begin_anew_with_each_final() -> None:
+    doubts = Doubts(2)
+    session = running(doubts=doubts)
+    told(session, *UTTERANCE, *ANSWER)
+    session.finish()
+    session.timed_out()
+
+    assert session.state is State.FAILED
 
 
 def test_in_manual_mode_the_rest_is_committed_and_the_end_is_known_exactly() -> None:
@@ -568,7 +629,7 @@ def test_an_answer_that_is_begun_twice_is_not_taken_for_the_next_utterance(
     ]
 
 
-def test_the_rule_of_120_minutes_is_data() -> None:
+def test_w13_the_rule_of_120_minutes_is_data() -> None:
     limits = new().limits
 
     assert limits.session == 7200.0

@@ -422,7 +422,7 @@ def test_a_task_that_ends_before_it_was_told_to_may_be_tried_again(task: RunTask
     assert failure.retry is Retry.TRANSIENT
 
 
-def test_a_final_that_comes_twice_is_told_once(task: RunTask) -> None:
+def test_w11_a_final_that_comes_twice_is_told_once(task: RunTask) -> None:
     events = told(
         task, ended(1, "One.", 0, 900), ended(1, "One again.", 0, 900), ended(2, "Two.", 1000, 1900)
     )
@@ -431,19 +431,19 @@ def test_a_final_that_comes_twice_is_told_once(task: RunTask) -> None:
     assert task.notes["late"] == 1
 
 
-def test_a_partial_after_its_final_is_dropped(task: RunTask) -> None:
+def test_w11_a_partial_after_its_final_is_dropped(task: RunTask) -> None:
     events = told(task, ended(1, "One.", 0, 900), sentence(1, text="On", begin_time=0))
 
     assert [event.text for event in events if isinstance(event, Hypothesis)] == ["One."]
 
 
-def test_a_final_may_be_shorter_than_its_partials(task: RunTask) -> None:
+def test_w11_a_final_may_be_shorter_than_its_partials(task: RunTask) -> None:
     events = told(task, sentence(text="one two three"), ended(1, "One.", 500, 900))
 
     assert texts(events) == ["One."]
 
 
-def test_sentences_are_told_in_order_even_if_the_second_ends_first(task: RunTask) -> None:
+def test_w11_sentences_are_told_in_order_even_if_the_second_ends_first(task: RunTask) -> None:
     events = told(
         task,
         sentence(1, text="one", begin_time=0),
@@ -571,7 +571,7 @@ def test_a_stream_that_ends_before_any_audio_was_sent_is_no_failure() -> None:
     assert events[-1] == Finished()
 
 
-def test_last_words_that_do_not_come_are_waited_for_and_then_given_up(task: RunTask) -> None:
+def test_w12_last_words_that_do_not_come_are_waited_for_and_then_given_up(task: RunTask) -> None:
     task.receive(sentence(text="and then"))
     task.finish()
     task.events_received()

@@ -13,6 +13,7 @@ from asrcli.errors import FeatureError
 from asrcli.protocol.dialogue import Dialogue
 from asrcli.protocol.realtime_asr import RealtimeASR, RealtimeASROptions
 from asrcli.protocol.realtime_omni import (
+    Doubts,
     RealtimeOmni,
     RealtimeOmniOptions,
     transcription_instructions,
@@ -85,7 +86,8 @@ def dialogue_for(
         raise RuntimeError(f"{model.id} does not listen live")
     if "omni" in model.family:
         wanted = _omni(model, options, workspace)
-        return lambda: RealtimeOmni(wanted)
+        doubts = Doubts()
+        return lambda: RealtimeOmni(wanted, doubts=doubts)
     if options.hotwords or options.vocabulary:
         raise FeatureError(Feature.HOTWORDS, model.id, ["fun-asr-realtime"])
     plain = RealtimeASROptions(

@@ -29,6 +29,9 @@ _SESSION: dict[str, Check] = {
     "sample_rate": one_of(16_000, 8000),
     "input_audio_transcription": lambda value: value is None or obj(value),
     "turn_detection": lambda value: value is None or obj(value),
+    # Nothing is spoken here, but the vendor's SDK (`dashscope`) sends both to all its models.
+    "voice": one_of(None),
+    "output_audio_format": one_of("pcm16"),
 }
 _TRANSCRIPTION: dict[str, Check] = {
     "language": lambda value: text(value) and value in LANGUAGES,

@@ -118,6 +118,10 @@ class BetaSession(OpenAISession):
 
     update = "transcription_session.update"
 
+    def greet(self) -> None:
+        self._told: dict[str, str] = {}
+        self.say("transcription_session.created", session={"id": self.new_id("sess")})
+
     def heard(self, asked: dict[str, Any]) -> dict[str, Any]:
         return asked
 
@@ -139,7 +143,9 @@ class SpeachesSession(BetaSession):
 
     def greet(self) -> None:
         self._zero = 0.0
-        super().greet()
+        self._told = {}
+        flat = {"id": self.new_id("sess"), "input_audio_transcription": {}}
+        self.say("session.created", session=flat)
         if "model" not in self.book.query:
             self.blame("no model in the query")
 

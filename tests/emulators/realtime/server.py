@@ -76,6 +76,7 @@ class RealtimeEmulator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self._talking: set[ServerConnection] = set()
         self._scripts_by_connection: dict[str, tuple[Connection, Script]] = {}
         self.errors: list[BaseException] = []
         """What broke in the emulator itself; `stop` raises the first."""
@@ -143,13 +144,12 @@ class RealtimeEmulator:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         options: dict[str, Any] = {"compression": None, "max_size": 32 * 1024 * 1024}
         options |= {"max_queue": 2, "ping_interval": None, "close_timeout": 2, "open_timeout": None}
-        async with serve(
-            self._connected, sock=listener, process_request=self._opened, **options
-        ) as server:
+        async with serve(self._connected, sock=listener, process_request=self._opened, **options):
             self.port = listener.getsockname()[1]
             ready.set()
             await self._end.wait()
-            for connection in list(server.connections):
+            # Not `server.connections`: a client may have said goodbye, and never let go.
+            for connection in list(self._talking):
                 connection.transport.abort()
 
     async def _stopped(self) -> None:
@@ -205,6 +205,7 @@ class RealtimeEmulator:
         kind = self._kind(book)
         assert kind is not None
         session = kind(book, self.manners)
+        self._talking.add(socket_)
         try:
             await self._talk(socket_, session, script)
         except GoneError:
@@ -216,6 +217,7 @@ class RealtimeEmulator:
             self.errors.append(error)
             socket_.transport.abort()
         finally:
+            self._talking.discard(socket_)
             closed = (socket_.close_code or 1006, socket_.close_reason or "")
             self._note(lambda: setattr(book, "closed", closed))
 
