@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from asrcli.media.isolated import Decoders
+from asrcli.transport import early
 
 __all__ = ["Decoders", "open_decoders", "warm_for"]
 
@@ -21,10 +22,18 @@ def open_decoders() -> Decoders:
 
 
 def warm_for(path: Path, decoders: Decoders) -> None:
-    """Start one while the file is looked at, if it is likely to be decoded; returns at once."""
+    """Start one, and load what sends, if the file is likely to be cut; returns at once.
+
+    Both take their time, which would else pass between the first sound and the first call.
+    """
     try:
         large = path.stat().st_size >= _LARGE
     except OSError:
         return
     if large:
-        threading.Thread(target=decoders.warm, name="warm", daemon=True).start()
+        threading.Thread(target=_warm, args=(decoders,), name="warm", daemon=True).start()
+
+
+def _warm(decoders: Decoders) -> None:
+    decoders.warm()
+    early.load()

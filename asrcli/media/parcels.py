@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING
 
 from asrcli.media.audible import FRAME, Frames, audible, concatenated
@@ -39,6 +39,9 @@ _LEAST = 1.0
 _SHARED = 1.6
 """Seconds on either side of a cut through speech that both parcels hold at most; half of it at
 least, as their edges lie in the quietest place between."""
+_EARLY = 4
+"""Parcels that are short. It does not follow the number of calls at once: the next run may have
+another, and is to cut in the same places."""
 _PAUSE = FRAMES_PER_SECOND * 3 // 10
 """Frames; so long a quiet is a pause between words, and not inside one."""
 _PAUSE_DROP = 12.0
@@ -88,9 +91,10 @@ def parcels(
     """All sound of a recording at 16 kHz that may be speech, in order of time.
 
     No parcel exceeds `longest` seconds, which are 3 at least; where there are pauses, each but the
-    last is filled to two thirds of it or more. The first is about `first` seconds long, so that
-    it can be sent early. Silence of 2 s and more is shortened to 0.8 s. Without the gate
-    (`neural` is False, or there is no wheel of it here) whatever stands out from noise is sent.
+    last is filled to two thirds of it or more. The first four are about `first` seconds long, so
+    that as many calls can be made early. Silence of 2 s and more is shortened to 0.8 s. Without
+    the gate (`neural` is False, or there is no wheel of it here) whatever stands out from noise is
+    sent.
     """
     rules = _Rules(longest=longest, first=first, gap=2.0, padding=PADDING, shared=_SHARED)
     return _Cutter(blocks, rules, channel, neural=neural).parcels()
@@ -160,11 +164,13 @@ class _Cutter:
 
     def parcels(self) -> Iterator[Parcel]:
         longest = self._rules.longest
-        target = min(self._rules.first or longest, longest)
+        early = min(self._rules.first or longest, longest)
+        targets = chain(repeat(early, _EARLY), repeat(longest))
+        target = next(targets)
         while (cut := self._next_cut(_frames(target))) is not None:
             if self._kept and not cut.clean:  # what comes next needs a parcel of its own
                 yield self._parcel()
-                target = longest
+                target = next(targets)
                 continue
             seam = self._queue.time(cut.end) if not cut.clean else None
             taken = self._queue.take(cut.end) if cut.clean else self._taken_with_shared(cut.end)
@@ -172,7 +178,7 @@ class _Cutter:
             filled = self._held >= _frames(target * 2 / 3)
             if self._kept and (filled or not cut.clean or self._rules.single):
                 yield self._parcel()
-                target = longest
+                target = next(targets)
             self._seam = self._seam if seam is None else seam
         if self._kept:
             yield self._parcel()
