@@ -101,19 +101,16 @@ class Asker:
         is from, if it is a part of one; `check` raises if that is no longer true. Raises an
         `AsrError`.
         """
-        with self.turn(key):
+        with self.turn(key), self._alone(key):
             if (known := self.memory.recall(key)) is not None:
                 return Answered(known, known=True)
-            with self._alone(key):
-                if (known := self.memory.recall(key)) is not None:
-                    return Answered(known, known=True)
-                sent = make()
-                found = self._sent(sent, model, options, digest, seconds, on_text)
-                check()
-                if found.duration is None and seconds:
-                    found = replace(found, duration=seconds)
-                self.memory.keep(key, found, seconds=seconds, source=source or digest)
-                return Answered(found, known=False)
+            sent = make()
+            found = self._sent(sent, model, options, digest, seconds, on_text)
+            check()
+            if found.duration is None and seconds:
+                found = replace(found, duration=seconds)
+            self.memory.keep(key, found, seconds=seconds, source=source or digest)
+            return Answered(found, known=False)
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         """No other process asks for the same; what costs nothing is not worth the wait."""

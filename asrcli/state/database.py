@@ -29,6 +29,8 @@ _ATTEMPTS = 5
 """How often in a row the file may vanish or be found damaged."""
 _LEAST_BYTES = 512
 """The smallest page of SQLite, which takes anything shorter for a new file, and overwrites it."""
+_FRESH = 0.05
+"""Seconds for which it is taken for granted that the file is where it was."""
 _PROBE_BYTES = 65_536
 """More than SQLite adds to its files at once."""
 _HINT = "--state PATH puts it elsewhere; --no-cache does without."
@@ -70,6 +72,7 @@ class Database:
         self._gathering = threading.Lock()
         self._waiting: list[_Write] = []
         self._closed = False
+        self._looked = float("-inf")
         self._connection, self._file = self._opened()
 
     def close(self) -> None:
@@ -170,7 +173,7 @@ class Database:
         """Do it in a sound file: one that is damaged or was moved away gives way to a new one."""
         with self._lock:
             for _ in range(_ATTEMPTS):
-                connection = self._current()
+                connection = self._current(writes=writes)
                 try:
                     result = self._patiently(lambda: action(connection))  # noqa: B023 - used now
                 except sqlite3.Error as error:
@@ -181,12 +184,16 @@ class Database:
                     return result
             raise self._failure("it does not stay in its place")
 
-    def _current(self) -> sqlite3.Connection:
+    def _current(self, *, writes: bool) -> sqlite3.Connection:
         if self._closed:
             raise self._failure("it was closed")
-        if _identity(self.path) != self._file:
-            self._connection.close()
-            self._connection, self._file = self._opened()
+        now = time.monotonic()
+        # Before each write; a question may be answered by what was there a moment ago.
+        if writes or now - self._looked > _FRESH:
+            self._looked = now
+            if _identity(self.path) != self._file:
+                self._connection.close()
+                self._connection, self._file = self._opened()
         return self._connection
 
     def _patiently(self, action: Callable[[], _T]) -> _T:

@@ -110,17 +110,19 @@ def _claimed(file: Path) -> Callable[[], None] | None:
     except ImportError:
         lock = KernelLock(file)
         return lock.release if lock.acquire() else None
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.fstat(descriptor).st_nlink:  # it was let go, and removed, since it was opened
-            raise BlockingIOError
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:
+                break
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it was let go, and removed, since it was opened
 
     def release() -> None:
         with contextlib.suppress(OSError):
@@ -163,9 +165,8 @@ class OutputLocks:
     def _held(self, path: Path) -> Callable[[], None]:
         try:
             self._begin()
-            lock = KernelLock(lock_file(self._folder, place_of(path)))
-            if lock.acquire():
-                return lock.release
+            if release := _claimed(lock_file(self._folder, place_of(path))):
+                return release
         except OSError as error:
             self._tell(error)
             return _held_beside(path)

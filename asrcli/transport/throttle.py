@@ -77,7 +77,7 @@ class Throttle:
         while not cancelled():
             with self._changed:
                 if self._in_flight >= self._allowed():
-                    self._changed.wait(TICK)
+                    self._changed.wait(self._patience())
                     continue
                 now = self._clock()
                 start = max(self._paused_until, self._next_start if spaced else self._paused_until)
@@ -93,7 +93,7 @@ class Throttle:
         """A call has ended, however it did."""
         with self._changed:
             self._in_flight -= 1
-            self._changed.notify_all()
+            self._changed.notify()  # one place, one of those who wait
 
     def _allowed(self) -> int:
         now = self._clock()
@@ -106,6 +106,12 @@ class Throttle:
             self._window = max(self._window, 2.0**doublings)
         return min(self._limit, int(self._window))
 
+    def _patience(self) -> float:
+        """Seconds until there may be more room without anybody's doing."""
+        if not self._growing or not self._ramp or self._began is None:
+            return TICK
+        return min(TICK, self._ramp - (self._clock() - self._began) % self._ramp)
+
     # --- what calls met -------------------------------------------------------------------------
 
     def succeeded(self) -> None:
@@ -116,15 +122,16 @@ class Throttle:
             if self._growing or self._credit >= self._window:
                 self._window = min(self._window + 1, self._limit)
                 self._credit = 0
-            self._changed.notify_all()
+                self._changed.notify()
 
     def answered(self) -> None:
         """A call was answered, if only with an error: the network is there."""
         with self._changed:
             self._answered()
-            self._changed.notify_all()
 
     def _answered(self) -> None:
+        if self._lost_since is not None:
+            self._changed.notify_all()  # they waited for one of them to get through
         self._reached = True
         self._lost_since = None
         self._probes = 0
