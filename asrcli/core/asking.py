@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from asrcli.core.memory import Memory
+from asrcli.core.memory import FileIdentity, Memory
 from asrcli.errors import AsrError, FileUnreadableError
 from asrcli.media.audio import AudioFile
 from asrcli.providers.base import Model, OnText, Options, Provider, Reference
@@ -161,9 +161,19 @@ class Asker:
 
     # --- storage of the service -------------------------------------------------------------------
 
-    def stored(self, audio: AudioFile, model: Model, digest: str) -> tuple[Reference, bool]:
-        """Where the file lies at the service, and whether it was only brought there now."""
-        identity = self.memory.identify(audio.path, cached=False)
+    def stored(
+        self,
+        audio: AudioFile,
+        model: Model,
+        digest: str,
+        *,
+        identity: FileIdentity | None = None,
+    ) -> tuple[Reference, bool]:
+        """Where the file lies at the service, and whether it was only brought there now.
+
+        It is read to know what it holds, unless that was just done (`identity`).
+        """
+        identity = identity or self.memory.identify(audio.path, cached=False)
         key = self.memory.upload_key(identity.digest, model, self.provider.host)
         with self._turns.take(key), self._alone(key):
             known = self.memory.recall_upload(key, spare=_SPARE_SECONDS)

@@ -36,8 +36,8 @@ def store(path: Path, asker: Asker, model: Model) -> Stored:
         )
     if model.max_bytes is not None and audio.size > model.max_bytes:
         raise FileTooLargeError(audio.name, audio.size, model.max_bytes)
-    identity = asker.memory.identify(path)
-    reference, _ = asker.stored(audio, model, identity.digest)
+    identity = asker.memory.identify(path, cached=False)
+    reference, _ = asker.stored(audio, model, identity.digest, identity=identity)
     if not identity.still(path):
         raise FileUnreadableError(f"{audio.name} changed while it was read")
     return Stored(reference, audio, identity.digest)
