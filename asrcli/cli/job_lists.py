@@ -20,7 +20,7 @@ from asrcli.core.outputs import Destination
 from asrcli.core.plan import Route
 from asrcli.core.polling import NEW_SECONDS
 from asrcli.core.recognize import Recognized
-from asrcli.errors import AsrError, UsageError
+from asrcli.errors import AsrError, RefusedError, UsageError
 from asrcli.output import writers
 from asrcli.output.cues import CueShape
 from asrcli.output.sanitize import for_json, for_text
@@ -55,7 +55,8 @@ class JobLists:
     def show_all(self, *, everything: bool, refresh: bool) -> int:
         """Show jobs, the newest first; gives the exit status."""
         require_stdout()
-        found = [job for job in self._all() if everything or job.state != FETCHED]
+        every = self._all()
+        found = [job for job in every if everything or job.state != FETCHED]
         statuses: list[int] = []
         if refresh:
             found, statuses = self._refreshed(found)
@@ -65,7 +66,8 @@ class JobLists:
             shown = self._console.stdout_is_terminal
             self._console.table(_COLUMNS, [_row(job, self._age(job), shown) for job in found])
             if not found:
-                self._console.note("there are no jobs here" + ("" if everything else "; try --all"))
+                hidden = f"; --all shows {len(every)} whose transcripts were fetched"
+                self._console.note("there are no jobs here" + (hidden if every else ""))
         return exit_status(statuses, several=len(found) > 1)
 
     def show(self, identity: str) -> int:
@@ -78,7 +80,9 @@ class JobLists:
         if self._as_json:
             self._console.write_data([f"{for_json(record)}\n"])
         else:
-            rows = [(name, _plain(value)) for name, value in record.items() if name not in _HIDDEN]
+            # Only a job without an id is called by anything else.
+            hidden = _HIDDEN | ({"handle"} if found[0].id else set())
+            rows = [(name, _plain(value)) for name, value in record.items() if name not in hidden]
             self._console.table(("field", "value"), [row for row in rows if row[1]])
         return exit_status(statuses, several=False)
 
@@ -172,7 +176,14 @@ class JobLists:
     def _canceled(self, stored: StoredJob) -> None:
         if stored.id is None or stored.state in _SETTLED:
             raise UsageError(f"{_handle(stored)} is {stored.state}: there is nothing to cancel")
-        self._runner(stored).provider.cancel(job_of(stored))
+        try:
+            self._runner(stored).provider.cancel(job_of(stored))
+        except RefusedError as error:
+            error.hint = error.hint or (
+                "Only what has not begun can be taken back: the service finishes and charges it. "
+                f"`asrcli jobs wait {stored.id}` prints its transcript."
+            )
+            raise
         self._memory.update_job(stored.key, str(JobState.CANCELED))
         self._console.note(f"{_handle(stored)} was canceled")
 

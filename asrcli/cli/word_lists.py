@@ -92,7 +92,7 @@ class WordLists:
             self._console.write_data([f"{for_json(_record(found))}\n"])
             return
         self._console.note(
-            f"{identity}: {len(found.words):,} words for {found.model}, {found.status},"
+            f"{identity}: {_count(found.words)} for {found.model}, {found.status},"
             f" changed {found.modified or 'at an unknown time'}"
         )
         self._console.write_data([write_hotwords(map(_plain, found.words))])
@@ -112,7 +112,7 @@ class WordLists:
             words, warnings = fitted(asked, model)
             self._warn(warnings)
             service.update(identity, words)
-        self._console.note(f"{identity}: {len(words):,} words for {model.id}")
+        self._console.note(f"{identity}: {_count(words)} for {model.id}")
 
     def delete(self, identities: Sequence[str], *, yes: bool, ask: Callable[[str], bool]) -> int:
         """Remove lists; gives the exit status. Raises UsageError where nobody can be asked."""
@@ -136,7 +136,7 @@ class WordLists:
     ) -> int:
         if not yes:
             found = service.show(identity)
-            question = f"Delete {identity} ({len(found.words):,} words for {found.model})?"
+            question = f"Delete {identity} ({_count(found.words)} for {found.model})?"
             if not ask(question):
                 self._console.note(f"{identity} was left alone")
                 return 0
@@ -184,6 +184,10 @@ def _from_stdin() -> tuple[Hotword, ...]:
     if source is None:
         raise UsageError("standard input is closed")
     return parse_hotwords(source.read(_MOST_STDIN), "standard input")
+
+
+def _count(words: Sequence[Hotword]) -> str:
+    return f"{len(words):,} word{'' if len(words) == 1 else 's'}"
 
 
 def _plain(word: Hotword) -> Hotword:

@@ -125,7 +125,7 @@ class Piecer:
         self._encoders = Workers(self._cores, name="encode")
         self._senders = Workers(calls, name="send")
         # Sound that waits for an encoder, over all recordings.
-        self._room = threading.Semaphore(self._cores + 1)
+        self._room = threading.Semaphore(self._cores)
 
     def close(self) -> None:
         """Begin nothing else."""

@@ -196,6 +196,8 @@ class _Chooser:
         if self.need.itn and model.family == "qwen3-asr" and language not in {None, "zh", "en"}:
             # https://help.aliyun.com/zh/model-studio/qwen-asr-api-reference, enable_itn
             yield f"{model.id} normalizes only Chinese and English text"
+        if self.need.language is not None and _finds_out_anyway(model):
+            yield f"{model.id} finds the language by itself: it cannot be told {language}"
 
     def _rough(self) -> str:
         assumed = "" if self.need.language else ", and that is assumed"
@@ -367,6 +369,15 @@ class _Chooser:
 
 def _finds_language(model: Model) -> bool:
     return Feature.DETECT in model.features or len(model.languages) == 1
+
+
+def _finds_out_anyway(model: Model) -> bool:
+    """True for the older Paraformers: `language_hints` are for paraformer-v2 alone.
+
+    https://help.aliyun.com/zh/model-studio/paraformer-recorded-speech-recognition-restful-api
+    """
+    older = model.family == "paraformer" and not model.id.startswith("paraformer-v2")
+    return older and model.mode is Mode.BATCH and len(model.languages) > 1
 
 
 def _needs_language(model: Model) -> UsageError:

@@ -121,8 +121,10 @@ class Console:
     # --- standard error -----------------------------------------------------------------------
 
     def error(self, error: AsrError, *, name: str | None = None) -> None:
-        """Say what failed, for which input, and what to do about it."""
+        """Say what failed, for which input, and what to do; its notes are for `--debug`."""
         self.problem(str(error), hint=error.hint, name=name)
+        for note in getattr(error, "__notes__", ()):
+            self.debug(note)
 
     def problem(self, message: str, *, hint: str | None = None, name: str | None = None) -> None:
         """The same in words; a message that holds the name already is not given it again."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from asrcli.errors import AsrError, KeyRefusedError, RightsError
+from asrcli.errors import AsrError, KeyRefusedError, ModelRefusedError, RightsError
 from asrcli.media.audio import AudioFile
+from asrcli.providers import catalogue
 from asrcli.providers.base import Model
 from asrcli.transport.connection import mask_url
 from asrcli.transport.http import Answer, FilePart
@@ -53,13 +54,27 @@ def marked_as(answer: Answer) -> Iterator[None]:
 
 @contextmanager
 def telling_key(place: str | None, model: Model, base_url: str) -> Iterator[None]:
-    """Errors about the key say where it was found, or for which model and host it has no rights."""
+    """Errors about the key say where it was found, or for which model and host it has no rights.
+
+    Those about a model say where it is not known, and what is like it.
+    """
     try:
         yield
     except KeyRefusedError as error:
         if place:
             error.message = f"the key from {place} was refused: {error.message}"
         raise
-    except RightsError as error:
+    except (ModelRefusedError, RightsError) as error:
         error.message = f"{error.message} [{model.id} at {mask_url(base_url)}]"
+        # What a service says of its own is worth more.
+        if isinstance(error, ModelRefusedError) and error.hint == ModelRefusedError.hint:
+            error.hint = _others(model)
         raise
+
+
+def _others(model: Model) -> str:
+    """What can be done about a model that is not there."""
+    near = f"Near it are {', '.join(catalogue.nearest(model))}: choose with -m."
+    if not model.known or not model.regions:
+        return near
+    return f"It is offered in {', '.join(model.regions)}: see --region. {near}"

@@ -17,7 +17,7 @@ from typing import Any
 from asrcli.errors import UnknownModelError, UsageError
 from asrcli.providers.base import API, Feature, Mode, Model, Price
 
-__all__ = ["find", "models", "resolve", "sibling"]
+__all__ = ["find", "models", "nearest", "resolve", "sibling"]
 
 _FILE = Path(__file__).with_name("catalogue.toml")
 _ID = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}", re.ASCII)
@@ -72,6 +72,16 @@ def sibling(model: Model) -> Model | None:
         and other.mode is not model.mode
     ]
     return max(others, key=lambda other: _likeness(other.id, model.id), default=None)
+
+
+def nearest(model: Model) -> list[str]:
+    """Up to three other ids of the same provider and mode, the likest first."""
+    others = [
+        other.id
+        for other in models()
+        if (other.provider, other.mode) == (model.provider, model.mode) and other.id != model.id
+    ]
+    return sorted(others, key=lambda id: -_likeness(id, model.id))[:3]  # noqa: A006 - as the field
 
 
 def _likeness(one: str, other: str) -> float:

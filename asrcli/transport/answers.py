@@ -85,6 +85,8 @@ class Answer:
             self.service or self.host, message, http_status=self.status, retry=retry
         )
         error.request_id = _printable(self.headers.get("x-request-id", ""))[:100] or None
+        if shown := self.excerpt:
+            error.add_note(f"the answer begins: {shown}")  # seen with --debug alone
         return error
 
     def _read(self) -> tuple[Any, bool]:

@@ -106,7 +106,7 @@ class HTTPClient:
         ambiguous: bool = True,
         submit: bool = False,
     ) -> Answer:
-        """Send JSON.
+        """Send JSON, or, with None, no body at all.
 
         `ambiguous`: the call may be billed, so an unclear failure is followed by one resend at
         most, which marks answer or error as `possible_duplicate`. `submit`: it begins a job, and is
@@ -114,7 +114,8 @@ class HTTPClient:
         with `Retry.AMBIGUOUS` means that the caller has to look before sending it again.
         """
         url = join_url(self.base_url, path)
-        make = self._plain("POST", url, headers, encode_json(json))
+        body = None if json is None else encode_json(json)
+        make = self._plain("POST", url, headers, body)
         return self._call(url, make, ambiguous=ambiguous, submit=submit)
 
     def post_file(

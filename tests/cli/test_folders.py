@@ -418,7 +418,7 @@ def test_f16_x10_a_url_of_another_scheme_or_of_a_private_network_is_never_called
     assert onemin.server.connections_opened == 0
 
 
-def test_x10_a_secret_in_a_url_is_on_neither_stream(qwen: Served[DashScope]) -> None:
+def test_x05_a_secret_in_a_url_is_on_neither_stream(qwen: Served[DashScope]) -> None:
     url = "https://user:s3cret@host.example/talk.mp3?sig=s3cret2"
 
     one = run("transcribe", *FLASH, "--retries", "0", url, env=qwen.env)

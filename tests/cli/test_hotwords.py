@@ -234,7 +234,7 @@ def test_an_update_replaces_all_words(qwen: Served[DashScope], names: Path) -> N
 
 def test_a_second_update_at_once_is_refused_by_the_service(qwen: Served[DashScope]) -> None:
     name = create(qwen)
-    hotwords(qwen, "update", name, "--hotword", "a")
+    assert "1 word for fun-asr" in hotwords(qwen, "update", name, "--hotword", "a").err
 
     assert_told(hotwords(qwen, "update", name, "--hotword", "b"), 9, "5 minutes")
 

@@ -136,10 +136,9 @@ def test_the_same_command_without_detach_waits_for_that_job(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_a_run_that_is_killed_while_it_polls_submits_once_in_all(
+def test_j09_r11_a_run_that_is_killed_while_it_polls_submits_once_in_all(
     qwen: Served[DashScope], welcome: Path
 ) -> None:
-    """J09, R11."""
     gate = Gate()
     qwen.service.failures.add(gate, route=POLLS)
     process = subprocess.Popen(
@@ -160,10 +159,10 @@ def test_a_run_that_is_killed_while_it_polls_submits_once_in_all(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_a_run_that_is_killed_while_it_submits_submits_once_in_all(
+def test_j08_a_run_that_is_killed_while_it_submits_submits_once_in_all(
     qwen: Served[DashScope], welcome: Path
 ) -> None:
-    """J08: the service took it, and nobody heard its answer."""
+    """The service took it, and nobody heard its answer."""
     gate = Gate()
 
     def answered_but_never_heard(request: Received) -> Any:
@@ -191,8 +190,9 @@ def test_a_run_that_is_killed_while_it_submits_submits_once_in_all(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_ctrl_c_while_a_job_is_waited_for_keeps_it(qwen: Served[DashScope], welcome: Path) -> None:
-    """R14."""
+def test_r14_ctrl_c_while_a_job_is_waited_for_keeps_it(
+    qwen: Served[DashScope], welcome: Path
+) -> None:
     gate = Gate()
     qwen.service.failures.add(gate, route=POLLS)
     process = subprocess.Popen(
@@ -212,10 +212,9 @@ def test_ctrl_c_while_a_job_is_waited_for_keeps_it(qwen: Served[DashScope], welc
     assert (ran.status, ran.out) == (0, f"{WELCOME}\n"), ran.err
 
 
-def test_a_job_that_takes_too_long_is_exit_10_and_kept(
+def test_j02_a_job_that_takes_too_long_is_exit_10_and_kept(
     qwen: Served[DashScope], welcome: Path
 ) -> None:
-    """J02."""
     qwen.service.jobs.script = JobScript(pending_polls=NEVER)
 
     ran = run("transcribe", *FUN, "--job-timeout", "1", welcome, env=qwen.env)
@@ -224,8 +223,10 @@ def test_a_job_that_takes_too_long_is_exit_10_and_kept(
     assert [job["state"] for job in records(jobs(qwen, "list", "--json"))] == ["pending"]
 
 
-def test_a_job_that_failed_waits_for_consent(qwen: Served[DashScope], welcome: Path) -> None:
-    """J03, J12: once it is forgotten, the same command submits another."""
+def test_j03_j12_a_job_that_failed_waits_for_consent(
+    qwen: Served[DashScope], welcome: Path
+) -> None:
+    """Once it is forgotten, the same command submits another."""
     qwen.service.jobs.scripts.append(
         JobScript(pending_polls=0, running_polls=0, ending="FAILED", message="no luck")
     )
@@ -275,6 +276,7 @@ def test_fetched_jobs_are_listed_only_with_all(qwen: Served[DashScope], welcome:
     run("transcribe", *FUN, welcome, env=qwen.env)
 
     assert records(jobs(qwen, "list", "--json")) == []
+    assert "--all shows 1 whose transcripts were fetched" in jobs(qwen, "list").err
     assert [r["state"] for r in records(jobs(qwen, "list", "--all", "--json"))] == ["fetched"]
 
 
@@ -282,7 +284,7 @@ def test_no_jobs_are_no_rows(qwen: Served[DashScope]) -> None:
     ran = jobs(qwen, "list")
 
     assert (ran.status, ran.out.count("\n")) == (0, 1)
-    assert "there are no jobs" in ran.err
+    assert ran.err == "asrcli: there are no jobs here\n"
 
 
 def test_show_takes_the_beginning_of_an_id_and_asks_once(
@@ -304,6 +306,7 @@ def test_show_asks_nobody_offline(qwen: Served[DashScope], welcome: Path) -> Non
 
     assert ran.status == 0, ran.err
     assert f"id\t{identity}\n" in ran.out
+    assert "handle" not in ran.out
     assert qwen.service.jobs.all[0].polls == 0
 
 
@@ -321,10 +324,9 @@ def test_a_job_that_the_service_lost_is_shown_with_what_is_known(
 
 @pytest.mark.parametrize("command", ["show", "wait", "cancel", "forget"])
 @pytest.mark.parametrize("identity", ["nothing", "../../x", ""])
-def test_an_id_that_nobody_has_is_refused(
+def test_x08_an_id_that_nobody_has_is_refused(
     qwen: Served[DashScope], command: str, identity: str
 ) -> None:
-    """X08."""
     assert_told(jobs(qwen, command, identity), 2, "there is no job")
     assert not qwen.service.requests
 
@@ -373,10 +375,10 @@ def test_wait_writes_what_it_is_asked_for(
     assert ran.out.startswith(begins)
 
 
-def test_wait_gives_records_failures_included(
+def test_j12_wait_gives_records_failures_included(
     qwen: Served[DashScope], welcome: Path, number: Path
 ) -> None:
-    """J12: the one that is whole is kept, whatever becomes of the other."""
+    """The one that is whole is kept, whatever becomes of the other."""
     failing = JobScript(pending_polls=0, running_polls=0, ending="FAILED", message="no luck")
     qwen.service.jobs.scripts.append(failing)
     detached(qwen, welcome)
@@ -398,8 +400,7 @@ def test_wait_of_several_as_subtitles_is_refused(
     assert_told(jobs(qwen, "wait", "-f", "srt"), 2, "srt")
 
 
-def test_wait_ends_at_its_limit(qwen: Served[DashScope], welcome: Path) -> None:
-    """J02."""
+def test_j02_wait_ends_at_its_limit(qwen: Served[DashScope], welcome: Path) -> None:
     qwen.service.jobs.script = JobScript(pending_polls=NEVER)
     detached(qwen, welcome)
 
@@ -436,7 +437,9 @@ def test_a_job_that_has_not_begun_is_canceled(qwen: Served[DashScope], welcome: 
 def test_a_job_that_has_begun_cannot_be_canceled(qwen: Served[DashScope], welcome: Path) -> None:
     (identity,) = detached(qwen, welcome)
 
-    assert_told(jobs(qwen, "cancel", identity), 9, "UnsupportedOperation")
+    ran = jobs(qwen, "cancel", identity)
+
+    assert_told(ran, 9, "UnsupportedOperation", f"`asrcli jobs wait {identity}`")
 
 
 def test_a_job_that_is_forgotten_is_submitted_anew(qwen: Served[DashScope], welcome: Path) -> None:

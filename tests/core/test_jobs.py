@@ -228,8 +228,7 @@ def test_a_job_is_submitted_once_and_its_transcript_kept(desk: Desk, model: Mode
 
 
 @BOTH
-def test_twelve_hours_take_at_most_1500_polls(desk: Desk, model: Model) -> None:
-    """J01."""
+def test_j01_twelve_hours_take_at_most_1500_polls(desk: Desk, model: Model) -> None:
     desk.service.jobs.script = JobScript(pending_seconds=11 * HOUR + 59 * 60)
 
     found = desk.ask(model)
@@ -239,8 +238,7 @@ def test_twelve_hours_take_at_most_1500_polls(desk: Desk, model: Model) -> None:
     assert len(desk.polls) <= 1500
 
 
-def test_a_job_that_never_ends_runs_into_the_limit_and_is_waited_for_again(desk: Desk) -> None:
-    """J02."""
+def test_j02_a_job_that_never_ends_runs_into_the_limit_and_is_waited_for_again(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(pending_polls=0, running_polls=NEVER)
 
     with pytest.raises(TimeLimitError) as caught:
@@ -255,8 +253,7 @@ def test_a_job_that_never_ends_runs_into_the_limit_and_is_waited_for_again(desk:
     assert (found.transcript.text, len(desk.submits)) == (WELCOME.text, 1)
 
 
-def test_a_job_that_failed_tells_why_and_is_not_submitted_again_by_itself(desk: Desk) -> None:
-    """J03."""
+def test_j03_a_job_that_failed_tells_why_and_is_not_submitted_again_by_itself(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(ending="FAILED", code="InternalError", message="no luck")
 
     with pytest.raises(ServiceError, match="no luck") as caught:
@@ -272,8 +269,8 @@ def test_a_job_that_failed_tells_why_and_is_not_submitted_again_by_itself(desk: 
     assert (desk.stored.state, len(desk.submits)) == ("failed", 1)
 
 
-def test_a_failed_job_keeps_its_class_of_error(desk: Desk) -> None:
-    """J03: a file that cannot be decoded is exit 7 today and tomorrow."""
+def test_j03_a_failed_job_keeps_its_class_of_error(desk: Desk) -> None:
+    """A file that cannot be decoded is exit 7 today and tomorrow."""
     desk.service.jobs.script = JobScript(ending="FAILED", code="DECODE_ERROR", message="noise")
 
     with pytest.raises(InputRefusedError):
@@ -282,8 +279,8 @@ def test_a_failed_job_keeps_its_class_of_error(desk: Desk) -> None:
         desk.ask()
 
 
-def test_a_job_that_failed_for_want_of_money_is_submitted_again_later(desk: Desk) -> None:
-    """J03: nothing of the recording's own made it fail."""
+def test_j03_a_job_that_failed_for_want_of_money_is_submitted_again_later(desk: Desk) -> None:
+    """Nothing of the recording's own made it fail."""
     desk.service.jobs.scripts.append(JobScript(ending="FAILED", code="Arrearage", message="pay"))
 
     with pytest.raises(QuotaError):
@@ -293,8 +290,8 @@ def test_a_job_that_failed_for_want_of_money_is_submitted_again_later(desk: Desk
     assert desk.ask().transcript.text == WELCOME.text
 
 
-def test_a_job_that_was_canceled_is_over_and_the_next_run_submits_another(desk: Desk) -> None:
-    """J04: canceled means that nothing was done."""
+def test_j04_a_job_that_was_canceled_is_over_and_the_next_run_submits_another(desk: Desk) -> None:
+    """Canceled means that nothing was done."""
     desk.service.jobs.scripts.append(JobScript(ending="CANCELED"))
 
     with pytest.raises(ServiceError, match="CANCELED"):
@@ -304,8 +301,7 @@ def test_a_job_that_was_canceled_is_over_and_the_next_run_submits_another(desk: 
     assert len(desk.submits) == 2
 
 
-def test_a_job_that_has_expired_is_not_submitted_again_without_consent(desk: Desk) -> None:
-    """J04: UNKNOWN."""
+def test_j04_a_job_that_has_expired_is_not_submitted_again_without_consent(desk: Desk) -> None:
     with pytest.raises(Detached):
         desk.ask(detach=True)
     desk.time.now += 25 * HOUR
@@ -318,8 +314,8 @@ def test_a_job_that_has_expired_is_not_submitted_again_without_consent(desk: Des
     assert len(desk.submits) == 1
 
 
-def test_a_job_that_seemed_gone_is_found_once_the_right_key_asks(desk: Desk) -> None:
-    """J04: UNKNOWN is also what another account is told."""
+def test_j04_a_job_that_seemed_gone_is_found_once_the_right_key_asks(desk: Desk) -> None:
+    """UNKNOWN is also what another account is told."""
     desk.service.jobs.script = JobScript(lost_polls=1)
     with pytest.raises(Detached):
         desk.ask(detach=True)
@@ -331,24 +327,24 @@ def test_a_job_that_seemed_gone_is_found_once_the_right_key_asks(desk: Desk) -> 
     assert len(desk.submits) == 1
 
 
-def test_a_word_that_nobody_has_seen_is_waited_out_and_told_once(desk: Desk) -> None:
-    """J04."""
+def test_j04_a_word_that_nobody_has_seen_is_waited_out_and_told_once(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(running_polls=5, running_as="REHEARSING")
 
     assert desk.ask().transcript.text == WELCOME.text
     assert [note for note in desk.notes if "REHEARSING" in note] == desk.notes
 
 
-def test_a_job_that_is_not_found_in_its_first_minute_is_asked_for_again(desk: Desk) -> None:
-    """J05."""
+def test_j05_a_job_that_is_not_found_in_its_first_minute_is_asked_for_again(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(lost_polls=6)
 
     assert desk.ask().transcript.text == WELCOME.text
     assert desk.time.now - START < 60.0
 
 
-def test_a_new_job_of_a_run_that_was_killed_may_not_be_found_at_once_either(desk: Desk) -> None:
-    """J05 after J09: the minute counts from the submit, whoever asks."""
+def test_j05_j09_a_new_job_of_a_run_that_was_killed_may_not_be_found_at_once_either(
+    desk: Desk,
+) -> None:
+    """The minute counts from the submit, whoever asks."""
     desk.service.jobs.script = JobScript(lost_polls=2)
     with pytest.raises(Detached):
         desk.ask(detach=True)
@@ -357,8 +353,7 @@ def test_a_new_job_of_a_run_that_was_killed_may_not_be_found_at_once_either(desk
     assert desk.ask().transcript.text == WELCOME.text
 
 
-def test_polling_survives_bursts_of_failures_and_slows_down(desk: Desk) -> None:
-    """J06."""
+def test_j06_polling_survives_bursts_of_failures_and_slows_down(desk: Desk) -> None:
     trouble: list[Failure] = [
         faults.rate_quota(), faults.internal_error(), faults.gateway_timeout(), faults.html(),
         Drop("reset"), faults.service_unavailable(), httpx.Response(200, text="<html></html>"),
@@ -372,8 +367,7 @@ def test_polling_survives_bursts_of_failures_and_slows_down(desk: Desk) -> None:
     assert len(desk.notes) == 1
 
 
-def test_the_intervals_between_polls_grow(desk: Desk) -> None:
-    """J06."""
+def test_j06_the_intervals_between_polls_grow(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(pending_polls=20)
 
     desk.ask()
@@ -393,8 +387,7 @@ def test_a_key_that_is_refused_ends_the_waiting_at_once(desk: Desk) -> None:
     assert (caught.value.exit_status, len(desk.polls)) == (4, 1)
 
 
-def test_a_run_that_is_stopped_keeps_its_job(desk: Desk) -> None:
-    """R14."""
+def test_r14_a_run_that_is_stopped_keeps_its_job(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(pending_polls=NEVER)
 
     def stop(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -419,10 +412,9 @@ def test_a_bug_in_a_poll_comes_out_where_it_is_waited_for(desk: Desk) -> None:
 
 
 @BOTH
-def test_a_job_whose_answer_was_lost_is_found_and_not_submitted_again(
+def test_j07_a_job_whose_answer_was_lost_is_found_and_not_submitted_again(
     desk: Desk, model: Model
 ) -> None:
-    """J07."""
     desk.service.failures.add(After(Drop("reset")), route=f"POST {SUBMIT}")
 
     found = desk.ask(model)
@@ -432,8 +424,10 @@ def test_a_job_whose_answer_was_lost_is_found_and_not_submitted_again(
 
 
 @BOTH
-def test_a_submit_that_never_arrived_is_sent_once_more_and_marked(desk: Desk, model: Model) -> None:
-    """J07: nobody can tell whether it was taken, and the list has none."""
+def test_j07_a_submit_that_never_arrived_is_sent_once_more_and_marked(
+    desk: Desk, model: Model
+) -> None:
+    """Nobody can tell whether it was taken, and the list has none."""
     desk.service.failures.add(Drop("reset"), route=f"POST {SUBMIT}")
 
     found = desk.ask(model)
@@ -445,8 +439,8 @@ def test_a_submit_that_never_arrived_is_sent_once_more_and_marked(desk: Desk, mo
     assert [row["possible_duplicate"] for row in desk.memory.store.ledger()] == [1]
 
 
-def test_two_answers_that_are_lost_are_not_followed_by_a_third_submit(desk: Desk) -> None:
-    """J07: one resubmit at most."""
+def test_j07_two_answers_that_are_lost_are_not_followed_by_a_third_submit(desk: Desk) -> None:
+    """One resubmit at most."""
     desk.service.failures.add(Drop("reset"), route=f"POST {SUBMIT}", times=math.inf)
 
     with pytest.raises(NetworkError) as caught:
@@ -456,8 +450,8 @@ def test_two_answers_that_are_lost_are_not_followed_by_a_third_submit(desk: Desk
     assert len(desk.submits) == 2
 
 
-def test_where_the_list_cannot_be_asked_nothing_is_submitted_again(desk: Desk) -> None:
-    """J07: the next run looks again."""
+def test_j07_where_the_list_cannot_be_asked_nothing_is_submitted_again(desk: Desk) -> None:
+    """The next run looks again."""
     desk.service.failures.add(After(Drop("reset")), route=f"POST {SUBMIT}")
     desk.service.failures.add(faults.internal_error(), route=LIST, times=3)
 
@@ -483,10 +477,9 @@ def test_a_submit_that_was_refused_leaves_nothing_to_look_for(desk: Desk) -> Non
 
 
 @BOTH
-def test_a_run_that_was_killed_before_it_wrote_the_id_down_finds_the_job(
+def test_j08_a_run_that_was_killed_before_it_wrote_the_id_down_finds_the_job(
     desk: Desk, model: Model
 ) -> None:
-    """J08."""
     with pytest.raises(Killed):
         desk.ask(model, provider=Broken(desk.provider, "submit", killed_after))
     assert (desk.stored.state, desk.stored.id) == ("intended", None)
@@ -498,10 +491,10 @@ def test_a_run_that_was_killed_before_it_wrote_the_id_down_finds_the_job(
     assert "may have been submitted before" in desk.notes[0]
 
 
-def test_a_run_that_was_killed_before_it_submitted_is_followed_by_a_marked_submit(
+def test_j08_a_run_that_was_killed_before_it_submitted_is_followed_by_a_marked_submit(
     desk: Desk,
 ) -> None:
-    """J08: nobody knows that it was not, so it is said."""
+    """Nobody knows that it was not, so it is said."""
     with pytest.raises(Killed):
         desk.ask(provider=Broken(desk.provider, "submit", killed_before))
     desk.restart()
@@ -512,8 +505,8 @@ def test_a_run_that_was_killed_before_it_submitted_is_followed_by_a_marked_submi
     assert SENT_TWICE in found.transcript.warnings
 
 
-def test_jobs_of_other_recordings_are_not_taken_for_one_that_was_lost(desk: Desk) -> None:
-    """J08: those that are known here are left out."""
+def test_j08_jobs_of_other_recordings_are_not_taken_for_one_that_was_lost(desk: Desk) -> None:
+    """Those that are known here are left out."""
     desk.service.jobs.script = JobScript(pending_polls=3)
     with pytest.raises(Detached):
         desk.ask(sent=Reference(None, OTHER), detach=True)
@@ -525,8 +518,8 @@ def test_jobs_of_other_recordings_are_not_taken_for_one_that_was_lost(desk: Desk
     assert len(desk.submits) == 2
 
 
-def test_an_intent_of_another_host_is_not_looked_for_here(desk: Desk) -> None:
-    """J08: other regions do not know it."""
+def test_j08_an_intent_of_another_host_is_not_looked_for_here(desk: Desk) -> None:
+    """Other regions do not know it."""
     desk.memory.intend_job(
         f"{QWEN.id} {URL}", QWEN, host="dashscope.aliyuncs.com", name="welcome.wav",
         location=URL, options=Options(), seconds=3.0,
@@ -539,10 +532,10 @@ def test_an_intent_of_another_host_is_not_looked_for_here(desk: Desk) -> None:
 
 
 @BOTH
-def test_a_job_that_was_found_and_is_of_another_recording_is_replaced(
+def test_j08_a_job_that_was_found_and_is_of_another_recording_is_replaced(
     desk: Desk, model: Model
 ) -> None:
-    """J08: somebody else's job of the same model was the only one in the list."""
+    """Somebody else's job of the same model was the only one in the list."""
     desk.service.jobs.script = JobScript(pending_polls=3)
     with pytest.raises(Killed):
         desk.ask(model, provider=Broken(desk.provider, "submit", killed_before))
@@ -557,8 +550,9 @@ def test_a_job_that_was_found_and_is_of_another_recording_is_replaced(
     assert desk.stored.id not in {None, others.id}
 
 
-def test_a_run_that_was_killed_while_it_polled_goes_on_and_submits_nothing(desk: Desk) -> None:
-    """J09, R11."""
+def test_j09_r11_a_run_that_was_killed_while_it_polled_goes_on_and_submits_nothing(
+    desk: Desk,
+) -> None:
     with pytest.raises(Killed):
         desk.ask(provider=Broken(desk.provider, "poll", killed_before))
     desk.restart()
@@ -567,8 +561,8 @@ def test_a_run_that_was_killed_while_it_polled_goes_on_and_submits_nothing(desk:
     assert len(desk.submits) == 1
 
 
-def test_two_runs_at_once_submit_once(desk: Desk) -> None:
-    """R11: the second waits for the job of the first."""
+def test_r11_two_runs_at_once_submit_once(desk: Desk) -> None:
+    """The second waits for the job of the first."""
     beside = desk.opened()
     seen: list[str] = []
 
@@ -607,16 +601,14 @@ def test_a_run_takes_the_job_that_another_one_has_just_submitted(desk: Desk) -> 
 
 
 @BOTH
-def test_a_result_whose_url_expired_is_asked_for_again(desk: Desk, model: Model) -> None:
-    """J10."""
+def test_j10_a_result_whose_url_expired_is_asked_for_again(desk: Desk, model: Model) -> None:
     desk.service.jobs.script = JobScript(expired_results=1)
 
     assert desk.ask(model).transcript.text == WELCOME.text
     assert len(desk.submits) == 1
 
 
-def test_a_result_that_stays_expired_says_what_to_do(desk: Desk) -> None:
-    """J10."""
+def test_j10_a_result_that_stays_expired_says_what_to_do(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(expired_results=99)
 
     with pytest.raises(RefusedError) as caught:
@@ -626,8 +618,7 @@ def test_a_result_that_stays_expired_says_what_to_do(desk: Desk) -> None:
     assert (desk.stored.state, desk.stored.code) == ("succeeded", "ResultExpired")
 
 
-def test_a_result_on_another_host_is_fetched_without_the_key(desk: Desk) -> None:
-    """J11."""
+def test_j11_a_result_on_another_host_is_fetched_without_the_key(desk: Desk) -> None:
     desk.ask()
 
     (fetched,) = [r for r in desk.service.requests if "result" in r.url.host]
@@ -635,8 +626,8 @@ def test_a_result_on_another_host_is_fetched_without_the_key(desk: Desk) -> None
     assert "cookie" not in fetched.headers
 
 
-def test_one_recording_that_fails_inside_a_job_that_succeeded_fails(desk: Desk) -> None:
-    """J12: the word of the part counts, and the others of the run are kept."""
+def test_j12_one_recording_that_fails_inside_a_job_that_succeeded_fails(desk: Desk) -> None:
+    """The word of the part counts, and the others of the run are kept."""
     desk.service.jobs.scripts.append(JobScript(failing={0: ("DECODE_ERROR", "noise")}))
 
     with pytest.raises(InputRefusedError, match="noise"):
@@ -647,8 +638,7 @@ def test_one_recording_that_fails_inside_a_job_that_succeeded_fails(desk: Desk) 
     assert sorted(job.state for job in desk.stored_jobs) == ["failed", "fetched"]
 
 
-def test_a_result_that_is_missing_is_an_error_and_the_job_is_kept(desk: Desk) -> None:
-    """J13."""
+def test_j13_a_result_that_is_missing_is_an_error_and_the_job_is_kept(desk: Desk) -> None:
     desk.service.jobs.script = JobScript(left_out_results=1)
 
     with pytest.raises(UnexpectedAnswerError):
@@ -657,8 +647,8 @@ def test_a_result_that_is_missing_is_an_error_and_the_job_is_kept(desk: Desk) ->
     assert (desk.stored.state, len(desk.submits)) == ("pending", 1)
 
 
-def test_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(desk: Desk) -> None:
-    """J14: also by the next run, if it stays cut."""
+def test_j14_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(desk: Desk) -> None:
+    """Also by the next run, if it stays cut."""
     desk.service.jobs.script = JobScript(cut_results=10)
     with pytest.raises(AsrError):
         desk.ask()
@@ -669,10 +659,9 @@ def test_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(desk: D
 
 
 @BOTH
-def test_a_recording_in_which_nobody_speaks_has_an_empty_transcript(
+def test_j15_a_recording_in_which_nobody_speaks_has_an_empty_transcript(
     desk: Desk, model: Model
 ) -> None:
-    """J15."""
     found = desk.ask(model, sent=Reference(None, QUIET))
 
     assert (found.transcript.text, desk.stored.state) == ("", "fetched")
@@ -696,10 +685,9 @@ def uploads(desk: Desk) -> int:
 
 
 @BOTH
-def test_an_upload_outlives_a_submit_that_failed(
+def test_s20_an_upload_outlives_a_submit_that_failed(
     desk: Desk, audio: AudioFile, model: Model
 ) -> None:
-    """S20."""
     desk.service.failures.add(faults.arrears(), route=f"POST {SUBMIT}")
     with pytest.raises(QuotaError):
         desk.ask(model, sent=audio)
@@ -710,10 +698,9 @@ def test_an_upload_outlives_a_submit_that_failed(
 
 
 @BOTH
-def test_an_upload_that_is_gone_is_uploaded_again_once(
+def test_s20_s21_an_upload_that_is_gone_is_uploaded_again_once(
     desk: Desk, audio: AudioFile, model: Model
 ) -> None:
-    """S20, S21."""
     desk.service.failures.add(faults.arrears(), route=f"POST {SUBMIT}")
     with pytest.raises(QuotaError):
         desk.ask(model, sent=audio)
@@ -725,8 +712,8 @@ def test_an_upload_that_is_gone_is_uploaded_again_once(
     assert (uploads(desk), len(desk.submits)) == (2, 3)
 
 
-def test_an_upload_that_is_too_old_is_not_submitted(desk: Desk, audio: AudioFile) -> None:
-    """S20: it lives for 48 hours."""
+def test_s20_an_upload_that_is_too_old_is_not_submitted(desk: Desk, audio: AudioFile) -> None:
+    """It lives for 48 hours."""
     desk.service.failures.add(faults.arrears(), route=f"POST {SUBMIT}")
     with pytest.raises(QuotaError):
         desk.ask(sent=audio)
@@ -737,8 +724,8 @@ def test_an_upload_that_is_too_old_is_not_submitted(desk: Desk, audio: AudioFile
     assert first != second
 
 
-def test_a_file_that_the_service_cannot_reach_at_its_url_fails_once(desk: Desk) -> None:
-    """S20: what is not ours cannot be brought there again."""
+def test_s20_a_file_that_the_service_cannot_reach_at_its_url_fails_once(desk: Desk) -> None:
+    """What is not ours cannot be brought there again."""
     gone = Reference(None, "https://files.example/gone.wav")
 
     with pytest.raises(InputRefusedError):
@@ -760,8 +747,7 @@ def test_a_job_of_an_earlier_run_is_resumed_without_its_recording(desk: Desk) ->
     assert desk.ask(FUN).known
 
 
-def test_an_intent_is_resumed_by_the_list_and_never_submitted(desk: Desk) -> None:
-    """J08."""
+def test_j08_an_intent_is_resumed_by_the_list_and_never_submitted(desk: Desk) -> None:
     with pytest.raises(Killed):
         desk.ask(provider=Broken(desk.provider, "submit", killed_after))
     desk.restart()
@@ -780,8 +766,7 @@ def test_an_intent_that_came_to_nothing_says_so(desk: Desk) -> None:
     assert desk.submits == []
 
 
-def test_an_id_that_leads_elsewhere_is_never_asked_for(desk: Desk) -> None:
-    """X08."""
+def test_x08_an_id_that_leads_elsewhere_is_never_asked_for(desk: Desk) -> None:
     evil = httpx.Response(200, json={"output": {"task_id": "../../x", "task_status": "PENDING"}})
     desk.service.failures.add(evil, evil, route=f"POST {SUBMIT}")
 
@@ -801,7 +786,7 @@ def test_what_was_asked_for_is_read_back_as_it_was(desk: Desk) -> None:
     assert options_of(desk.stored) == asked
 
 
-def test_a_job_is_a_value_that_shows_no_signed_url() -> None:
+def test_x05_a_job_is_a_value_that_shows_no_signed_url() -> None:
     job = Job("1", "qwen", "fun-asr", "h", "https://files.example/a.wav?Signature=secret")
 
     assert "secret" not in repr(job)

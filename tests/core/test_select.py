@@ -445,6 +445,20 @@ def test_itn_for_a_language_without_it_is_noted() -> None:
     assert ask(Need(itn=True, language="en")).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [("paraformer-v1", True), ("paraformer-mtl-v1", True), ("paraformer-v2", False),
+     ("paraformer-8k-v2", False), ("paraformer-realtime-v2", False)],
+)  # fmt: skip
+def test_a_model_that_cannot_be_told_the_language_says_so(name: str, warned: bool) -> None:
+    live = "realtime" in name
+
+    told = ask(Need(model=name, language="zh", realtime=live)).warnings
+
+    assert told == ((f"{name} finds the language by itself: it cannot be told zh",) * warned)
+    assert ask(Need(model="paraformer-v1")).warnings == ()
+
+
 # --- languages --------------------------------------------------------------------------------
 
 

@@ -61,6 +61,14 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
+def test_each_type_of_record_has_its_own_rules() -> None:
+    types = schema()["properties"]["type"]["enum"]
+
+    assert len(types) == len(set(types)) == 12
+    for name in types:
+        assert not VALIDATOR.is_valid({"v": 1, "type": name}), name
+
+
 # --- results ----------------------------------------------------------------------------------
 
 
@@ -354,6 +362,11 @@ def test_the_end_of_an_input_has_a_record_without_keys() -> None:
         {**skipped_record("x", "why"), "status": "submitted"},
         {"v": 1, "type": "plan", "name": "x"},
         {"v": 1, "type": "plan_total"},
+        {"v": 1, "type": "job"},
+        {"v": 1, "type": "vocabulary"},
+        {"v": 1, "type": "upload"},
+        {"v": 1, "type": "model"},
+        {**final_record(SEGMENT, index=0), "complete": "yes"},
     ],
 )
 def test_the_schema_refuses_what_is_no_record(wrong: dict[str, Any]) -> None:

@@ -452,7 +452,7 @@ def test_a_connection_that_was_never_made_is_tried_again_without_a_mark(
     assert bench.billed(WELCOME.path) == 1
 
 
-def test_an_answer_whose_end_nobody_can_see_is_unclear_until_it_is_whole(
+def test_p10_an_answer_whose_end_nobody_can_see_is_unclear_until_it_is_whole(
     bench: Bench, audio: AudioFile
 ) -> None:
     # Neither length nor chunks: the connection ends, and 200 says that all is well.
@@ -527,7 +527,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-def test_an_answer_that_means_nothing_is_unexpected_and_not_asked_for_again(
+def test_p18_an_answer_that_means_nothing_is_unexpected_and_not_asked_for_again(
     bench: Bench, audio: AudioFile, name: str
 ) -> None:
     bench.service.failures.add(NONSENSE[name], route=bench.route, times=99)

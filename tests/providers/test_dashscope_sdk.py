@@ -249,12 +249,9 @@ def test_a_file_is_uploaded_and_named_as_the_sdk_does(
 # --- jobs ---------------------------------------------------------------------------------------
 
 CANCEL_PATH = "/api/v1/tasks/[0-9a-f-]{36}/cancel"
-BODILESS = "the page of the call shows no body; ours is empty JSON, as no other POST goes without"
 CANCEL = (
     ACCEPT,
     Difference("path", CANCEL_PATH, CANCEL_PATH, "each takes back its own job"),
-    Difference("header content-type", None, "application/json", BODILESS),
-    Difference("json", None, "{}", BODILESS),
 )
 
 
@@ -331,6 +328,7 @@ def test_a_job_is_taken_back_as_the_sdk_does(sdk: Any, provider: Qwen, service: 
 
     assert [each.canceled for each in service.jobs.all] == [True, True]
     assert_alike(*last_two(service), SENDER, CANCEL)
+    assert last_two(service)[1].content == b""
 
 
 # --- lists of hotwords --------------------------------------------------------------------------

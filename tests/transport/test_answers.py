@@ -78,7 +78,7 @@ def test_characters_that_are_none_are_replaced_and_flagged(
     answer.json["t"].encode()
 
 
-def test_of_two_equal_names_the_last_counts() -> None:
+def test_p18_of_two_equal_names_the_last_counts() -> None:
     assert read_json(b'{"a": 1, "a": 2}') == ({"a": 2}, False)
 
 
@@ -181,7 +181,7 @@ def test_unpacked_bytes_come_in_small_pieces() -> None:
 
 
 @given(st.integers(min_value=0, max_value=60))
-def test_packed_bytes_that_are_cut_anywhere_are_noticed(at: int) -> None:
+def test_p11_packed_bytes_that_are_cut_anywhere_are_noticed(at: int) -> None:
     data = packed(b"hello, hello, hello, hello, what a long day it has been today, hello")
 
     with pytest.raises(EOFError):

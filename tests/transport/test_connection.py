@@ -95,7 +95,7 @@ def test_a_path_that_the_base_already_ends_with_is_not_doubled(
     assert join_url(base, path) == url
 
 
-def test_a_url_is_shown_without_its_query_and_without_its_password() -> None:
+def test_x05_a_url_is_shown_without_its_query_and_without_its_password() -> None:
     shown = mask_url("https://user:pass@oss.example.com/a/b.wav?Signature=abc&Expires=1#frag")
 
     assert shown == "https://oss.example.com/a/b.wav?…"
@@ -154,12 +154,12 @@ def test_public_addresses_are_public(address: str) -> None:
         "https://h/\r\nX: 1",
     ],
 )
-def test_a_link_that_leads_where_it_must_not_is_refused(url: str) -> None:
+def test_x10_a_link_that_leads_where_it_must_not_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         check_link(url)
 
 
-def test_a_link_into_the_service_s_own_network_is_taken_where_the_service_is_there() -> None:
+def test_x10_a_link_into_the_service_s_own_network_is_taken_where_the_service_is_there() -> None:
     check_link("http://127.0.0.1:8000/x", private=True)
     check_link("https://10.0.0.1/x", private=True)
 

@@ -47,7 +47,7 @@ def failure_of(url: str, **options: Any) -> AsrError:
     return caught.value
 
 
-def test_a_result_is_fetched_without_key_and_cookie() -> None:
+def test_j11_x10_a_result_is_fetched_without_key_and_cookie() -> None:
     with ByteServer([json_answer({}, headers={"Set-Cookie": "a=b"})], otherwise=GOOD) as server:
         client = fetcher()
         client.get(f"{server.url}/1?sig=x")
@@ -89,7 +89,7 @@ def test_five_redirects_are_followed_and_no_more() -> None:
     ["file:///etc/passwd", "ftp://x/y", "", "http://[bad", "http://user:pw@127.0.0.1/",
      "javascript:alert(1)", "http://example.com/x"],
 )  # fmt: skip
-def test_a_redirect_that_leads_nowhere_good_is_not_followed(location: str) -> None:
+def test_x10_a_redirect_that_leads_nowhere_good_is_not_followed(location: str) -> None:
     with ByteServer(otherwise=moved(location)) as server:
         error = failure_of(server.url)
 
@@ -97,7 +97,7 @@ def test_a_redirect_that_leads_nowhere_good_is_not_followed(location: str) -> No
     assert len(server.requests) == 1
 
 
-def test_a_redirect_from_https_to_http_is_not_followed(
+def test_x10_a_redirect_from_https_to_http_is_not_followed(
     good_tls: ssl.SSLContext, bundle: Path
 ) -> None:
     with (
@@ -110,7 +110,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(
     assert plain.connections == 0
 
 
-def test_each_redirect_is_checked_for_private_networks() -> None:
+def test_x10_each_redirect_is_checked_for_private_networks() -> None:
     calls: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -126,7 +126,7 @@ def test_each_redirect_is_checked_for_private_networks() -> None:
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["::1"], ["8.8.8.8", "10.0.0.1"]])
-def test_a_name_that_leads_into_a_private_network_is_not_called(addresses: list[str]) -> None:
+def test_x10_a_name_that_leads_into_a_private_network_is_not_called(addresses: list[str]) -> None:
     wire = pointing(connection(), results_example=addresses)
 
     error = failure_of("https://results.example/x", private=False, transport=wire)
@@ -136,14 +136,14 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(addresses: list[
 
 
 @pytest.mark.parametrize("url", ["http://results.example/x", "file:///etc/passwd", "x"])
-def test_a_url_that_is_not_https_is_not_called(url: str) -> None:
+def test_x10_a_url_that_is_not_https_is_not_called(url: str) -> None:
     error = failure_of(url, private=False)
 
     assert error.exit_status == 9
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 410])
-def test_a_link_that_has_expired_says_nothing_about_keys(code: int) -> None:
+def test_x05_a_link_that_has_expired_says_nothing_about_keys(code: int) -> None:
     with ByteServer(otherwise=status(code)) as server:
         error = failure_of(f"{server.url}/x?Signature=hush")
 
@@ -152,7 +152,7 @@ def test_a_link_that_has_expired_says_nothing_about_keys(code: int) -> None:
     assert "hush" not in str(error)
 
 
-def test_a_result_that_is_cut_is_fetched_again() -> None:
+def test_j14_p10_a_result_that_is_cut_is_fetched_again() -> None:
     whole = http(200, b'{"text":"hello"}', {"Content-Type": "application/json"}, framing="close")
     with ByteServer([cut(whole, -5), reset()], otherwise=GOOD) as server:
         client = fetcher()

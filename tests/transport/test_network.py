@@ -223,7 +223,7 @@ def test_a_stall_within_the_answer_ends_with_the_idle_limit() -> None:
     assert len(server.requests) == 2
 
 
-def test_a_service_at_work_may_be_silent_for_longer_than_the_idle_limit() -> None:
+def test_s19_a_service_at_work_may_be_silent_for_longer_than_the_idle_limit() -> None:
     def work(peer: Peer) -> None:
         peer.server.stopped.wait(0.4)
         GOOD(peer)

@@ -110,7 +110,7 @@ def test_a_status_that_no_service_documents_is_unexpected(code: int) -> None:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-def test_a_json_answer_that_is_cut_is_asked_for_once_more(framing: str) -> None:
+def test_p07_p08_p10_a_json_answer_that_is_cut_is_asked_for_once_more(framing: str) -> None:
     whole = http(200, b'{"text":"hello, world"}', JSON, framing=framing)
     with ByteServer([cut(whole, -9)], otherwise=GOOD) as server:
         client = make_client(server.url)
@@ -122,7 +122,7 @@ def test_a_json_answer_that_is_cut_is_asked_for_once_more(framing: str) -> None:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-def test_a_json_answer_that_is_cut_again_is_a_network_error(framing: str) -> None:
+def test_p07_p08_p10_a_json_answer_that_is_cut_again_is_a_network_error(framing: str) -> None:
     whole = http(200, b'{"text":"hello, world"}', JSON, framing=framing)
 
     error = failure_of(cut(whole, -9))
@@ -132,7 +132,7 @@ def test_a_json_answer_that_is_cut_again_is_a_network_error(framing: str) -> Non
     assert "hello" not in str(error)
 
 
-def test_a_text_without_length_is_marked_as_unproven() -> None:
+def test_p10_a_text_without_length_is_marked_as_unproven() -> None:
     with ByteServer(otherwise=close(http(200, b"some text", framing="close"))) as server:
         client = make_client(server.url)
         answer = client.post("x", {})
@@ -156,7 +156,7 @@ def test_a_whole_answer_that_is_no_json_is_not_taken_for_a_cut_one() -> None:
 # --- packed bodies ----------------------------------------------------------------------------
 
 
-def test_only_plain_answers_are_asked_for() -> None:
+def test_p11_only_plain_answers_are_asked_for() -> None:
     with ByteServer(otherwise=GOOD) as server:
         client = make_client(server.url)
         client.get("x")
@@ -185,7 +185,7 @@ def test_a_packed_answer_is_unpacked_all_the_same() -> None:
     ],
     ids=["cut", "without checksum", "empty", "something else", "broken", "more"],
 )
-def test_a_packed_answer_that_is_damaged_is_asked_for_once_more_and_never_read(
+def test_p11_p12_a_packed_answer_that_is_damaged_is_asked_for_once_more_and_never_read(
     damage: Callable[[bytes], bytes], status: int
 ) -> None:
     body = json.dumps({"text": "hello " * 500, "n": list(range(300))}).encode()

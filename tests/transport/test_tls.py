@@ -93,7 +93,7 @@ def test_an_unknown_authority_is_refused_at_once_with_the_way_to_name_it(
     assert server.requests == []
 
 
-def test_an_expired_certificate_is_refused_for_that(
+def test_p02_an_expired_certificate_is_refused_for_that(
     authority: trustme.CA, bundle: Path, time: FakeTime
 ) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=90)
@@ -105,7 +105,7 @@ def test_an_expired_certificate_is_refused_for_that(
     assert "its certificate has expired" in str(error)
 
 
-def test_a_certificate_from_the_future_is_refused_for_that(
+def test_p02_a_certificate_from_the_future_is_refused_for_that(
     authority: trustme.CA, bundle: Path, time: FakeTime
 ) -> None:
     leaf = authority.issue_cert("127.0.0.1", not_before=datetime.now(UTC) + timedelta(days=9))
@@ -116,7 +116,7 @@ def test_a_certificate_from_the_future_is_refused_for_that(
     assert "clock" in (error.hint or "")
 
 
-def test_a_certificate_of_another_host_is_refused_for_that(
+def test_p02_a_certificate_of_another_host_is_refused_for_that(
     good_tls: ssl.SSLContext, bundle: Path, time: FakeTime
 ) -> None:
     with ByteServer(otherwise=GOOD, tls=good_tls) as server:
@@ -126,7 +126,7 @@ def test_a_certificate_of_another_host_is_refused_for_that(
     assert f"other.test:{server.port}: its certificate is for another host" in str(error)
 
 
-def test_a_certificate_of_another_address_is_refused_for_that(
+def test_p02_a_certificate_of_another_address_is_refused_for_that(
     authority: trustme.CA, bundle: Path, time: FakeTime
 ) -> None:
     leaf = authority.issue_cert("127.0.0.9")
@@ -136,7 +136,7 @@ def test_a_certificate_of_another_address_is_refused_for_that(
     assert "its certificate is for another address" in str(error)
 
 
-def test_a_self_signed_certificate_is_refused_for_that(
+def test_p02_a_self_signed_certificate_is_refused_for_that(
     authority: trustme.CA, time: FakeTime
 ) -> None:
     with ByteServer(otherwise=GOOD, tls=self_signed_context(authority)) as server:

@@ -92,9 +92,12 @@ class JobCalls:
         return jobs.read_status(answer, job)
 
     def cancel(self, job: Job) -> None:
-        """Only what is still pending can be taken back; else raises RefusedError."""
+        """Only what is still pending can be taken back; else raises RefusedError.
+
+        The call has no body (https://help.aliyun.com/zh/model-studio/manage-asynchronous-tasks).
+        """
         self._check_host(job)
-        self._service.post(jobs.task_path(job.id, cancel=True), {}, ambiguous=False)
+        self._service.post(jobs.task_path(job.id, cancel=True), None, ambiguous=False)
 
     def _check_host(self, job: Job) -> None:
         here = self._service.base_url

@@ -181,6 +181,9 @@ class _Heard:
         if rounds > _MOST_ROUNDS:
             most = _MOST_ROUNDS * _MOST_ROUND
             warnings = [*warnings, f"of the prompt, only about {most:,} characters were used"]
+        if options.speakers is not None:
+            told = "finds out by itself how many speakers there are: it was not told a number"
+            warnings = [*warnings, f"{model.id} {told}"]
         return Transcript(
             segments=tuple(segments),
             provider="qwen",

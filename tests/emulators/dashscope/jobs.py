@@ -174,7 +174,9 @@ class Jobs:
         return Reply(answer)
 
     def cancel(self, call: Call, name: str) -> Reply:
-        """`POST …/tasks/{id}/cancel`."""
+        """`POST …/tasks/{id}/cancel`, which has no body."""
+        if call.request.content:
+            raise invalid("the call has no body")
         job = self._owned(call, name)
         if job is not None:
             with job.lock:

@@ -152,7 +152,15 @@ _FAMILIES = (
     ({"ogg", "opus", "oga"}, {"audio/ogg", "application/ogg", "audio/opus"}),
     (
         {"m4a", "mp4", "mov", "3gp", "3gpp"},
-        {"audio/mp4", "audio/m4a", "audio/x-m4a", "video/mp4", "video/quicktime", "audio/3gpp"},
+        {
+            "audio/mp4",
+            "audio/m4a",
+            "audio/x-m4a",
+            "video/mp4",
+            "video/quicktime",
+            "audio/3gpp",
+            "video/3gpp",
+        },
     ),
     ({"aac"}, {"audio/aac", "audio/aacp", "audio/x-aac", "audio/x-hx-aac-adts"}),
     ({"amr"}, {"audio/amr", "audio/amr-nb"}),

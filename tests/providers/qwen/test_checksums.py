@@ -76,7 +76,7 @@ BAD = base64.b64encode(md5(b"other")).decode()
         ({"x-oss-hash-crc64ecma": "1"}, False),
     ],
 )
-def test_checksums_of_the_store_are_compared(
+def test_s23_checksums_of_the_store_are_compared(
     nine: Path, headers: dict[str, str], different: bool
 ) -> None:
     assert differs(headers, nine) is different
@@ -96,7 +96,7 @@ def spoiled(service: DashScope) -> Any:
     return answer
 
 
-def test_an_upload_that_was_spoiled_is_made_again(
+def test_s23_an_upload_that_was_spoiled_is_made_again(
     provider: Qwen, service: DashScope, model: Model
 ) -> None:
     service.failures.add(spoiled(service), route="POST /")
@@ -108,7 +108,7 @@ def test_an_upload_that_was_spoiled_is_made_again(
     assert first != second
 
 
-def test_an_upload_that_is_spoiled_twice_is_an_error(
+def test_s23_an_upload_that_is_spoiled_twice_is_an_error(
     provider: Qwen, service: DashScope, model: Model
 ) -> None:
     service.failures.add(spoiled(service), route="POST /", times=2)

@@ -322,7 +322,7 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
         ("", None),
     ],
 )
-def test_a_clock_that_is_wrong_is_named_where_a_signature_is_refused(
+def test_s24_a_clock_that_is_wrong_is_named_where_a_signature_is_refused(
     read: Callable[..., RemoteError | None], date: str, told: str | None
 ) -> None:
     error = read(store_answer(403, "Policy expired.", date), now=lambda: NOON)

@@ -270,7 +270,7 @@ def test_a_job_on_a_dedicated_host_has_parameters_even_without_options(
 
 
 @BOTH
-def test_silence_is_an_empty_transcript(provider: Qwen, name: str) -> None:
+def test_j15_silence_is_an_empty_transcript(provider: Qwen, name: str) -> None:
     transcript = run(provider, QUIET, resolve(name))
 
     assert transcript.segments == ()
@@ -298,7 +298,7 @@ def test_a_model_of_jobs_is_not_transcribed_at_once(provider: Qwen, service: Das
     ],
     ids=["reset", "gateway", "internal", "page", "bad-gateway"],
 )
-def test_a_submit_whose_answer_is_lost_is_sent_once_and_said_to_be_unclear(
+def test_j07_a_submit_whose_answer_is_lost_is_sent_once_and_said_to_be_unclear(
     provider: Qwen, service: DashScope, lost: Any
 ) -> None:
     service.failures.append(lost)
@@ -367,7 +367,7 @@ def test_a_job_is_pending_then_running_then_done(provider: Qwen, name: str) -> N
     assert states == [JobState.PENDING, JobState.RUNNING, JobState.SUCCEEDED]
 
 
-def test_a_word_that_nobody_has_seen_is_not_the_end(provider: Qwen, service: DashScope) -> None:
+def test_j04_a_word_that_nobody_has_seen_is_not_the_end(provider: Qwen, service: DashScope) -> None:
     service.jobs.script = JobScript(running_as="SUSPENDED")
     model = resolve(FUN)
     job = provider.submit(at(URL), model, PLAIN)
@@ -380,7 +380,7 @@ def test_a_word_that_nobody_has_seen_is_not_the_end(provider: Qwen, service: Das
     ]
 
 
-def test_a_job_that_is_not_there_yet_is_unknown_as_one_that_has_gone(
+def test_j05_a_job_that_is_not_there_yet_is_unknown_as_one_that_has_gone(
     provider: Qwen, service: DashScope, time: Time
 ) -> None:
     service.jobs.script = JobScript(lost_polls=1)
@@ -413,7 +413,7 @@ def test_a_file_that_cannot_be_reached_fails_the_job(
 
 
 @BOTH
-def test_a_job_that_fails_tells_code_and_request(
+def test_j03_a_job_that_fails_tells_code_and_request(
     provider: Qwen, service: DashScope, name: str
 ) -> None:
     service.jobs.script = JobScript(ending="FAILED", code="InternalError", message="broken")
@@ -425,7 +425,7 @@ def test_a_job_that_fails_tells_code_and_request(
     assert (status.error.code, status.error.request_id) == ("InternalError", status.request_id)
 
 
-def test_a_result_that_is_missing_is_an_error(provider: Qwen, service: DashScope) -> None:
+def test_j13_a_result_that_is_missing_is_an_error(provider: Qwen, service: DashScope) -> None:
     service.jobs.script = JobScript(left_out_results=1)
     model = resolve(FUN)
     job = provider.submit(at(URL), model, PLAIN)
@@ -434,7 +434,7 @@ def test_a_result_that_is_missing_is_an_error(provider: Qwen, service: DashScope
         finished(provider, job, model)
 
 
-def test_polling_survives_a_burst_of_failures_and_submits_nothing(
+def test_j06_polling_survives_a_burst_of_failures_and_submits_nothing(
     provider: Qwen, service: DashScope
 ) -> None:
     model = resolve(FUN)
@@ -479,7 +479,7 @@ def test_a_job_is_known_by_the_name_of_its_host_too(provider: Qwen) -> None:
     assert provider.poll(job, model).state is JobState.PENDING
 
 
-def test_an_id_from_a_journal_leads_nowhere_else(provider: Qwen, service: DashScope) -> None:
+def test_x08_an_id_from_a_journal_leads_nowhere_else(provider: Qwen, service: DashScope) -> None:
     job = Job("../../x", "qwen", FUN, INTL.native)
 
     with pytest.raises(UsageError, match="no id of a job"):
@@ -492,7 +492,7 @@ def test_an_id_from_a_journal_leads_nowhere_else(provider: Qwen, service: DashSc
 
 
 @BOTH
-def test_a_result_is_fetched_from_its_host_without_the_key(
+def test_j11_a_result_is_fetched_from_its_host_without_the_key(
     provider: Qwen, service: DashScope, name: str
 ) -> None:
     run(provider, URL, resolve(name))
@@ -503,7 +503,7 @@ def test_a_result_is_fetched_from_its_host_without_the_key(
     assert KEY not in str(call.headers) + str(call.url)
 
 
-def test_a_result_by_plain_http_is_fetched_by_https(provider: Qwen, service: DashScope) -> None:
+def test_x10_a_result_by_plain_http_is_fetched_by_https(provider: Qwen, service: DashScope) -> None:
     service.switches.results_by_http = True
 
     assert run(provider, URL, resolve(FUN)).text == WELCOME.text
@@ -525,7 +525,7 @@ def test_a_result_by_plain_http_is_fetched_by_https(provider: Qwen, service: Das
         "https://user:word@files.example",
     ],
 )
-def test_a_result_at_a_place_that_no_result_is_at_is_not_fetched(
+def test_x10_a_result_at_a_place_that_no_result_is_at_is_not_fetched(
     provider: Qwen, service: DashScope, base: str
 ) -> None:
     service.jobs.script = JobScript(result_base=base)
@@ -539,7 +539,7 @@ def test_a_result_at_a_place_that_no_result_is_at_is_not_fetched(
     assert len(service.requests) == before
 
 
-def test_a_service_on_this_computer_may_name_results_on_this_computer(
+def test_x10_a_service_on_this_computer_may_name_results_on_this_computer(
     service: DashScope, time: Time
 ) -> None:
     root = "http://127.0.0.1:8000"
@@ -563,7 +563,7 @@ def test_all_of_it_works_over_real_connections(service: DashScope, time: Time) -
     assert ["authorization" in r.headers for r in fetched] == [False]
 
 
-def test_a_redirect_from_a_result_to_a_private_network_is_not_followed(
+def test_x10_a_redirect_from_a_result_to_a_private_network_is_not_followed(
     provider: Qwen, service: DashScope
 ) -> None:
     model = resolve(FUN)
@@ -575,7 +575,7 @@ def test_a_redirect_from_a_result_to_a_private_network_is_not_followed(
         provider.fetch(status, model, PLAIN)
 
 
-def test_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(
+def test_j14_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(
     provider: Qwen, service: DashScope
 ) -> None:
     service.jobs.script = JobScript(cut_results=1)
@@ -584,7 +584,7 @@ def test_a_result_that_was_cut_is_fetched_again_and_nothing_is_submitted(
     assert (len(submits(service)), len(fetches(service))) == (1, 2)
 
 
-def test_a_result_that_stays_cut_is_an_error(provider: Qwen, service: DashScope) -> None:
+def test_j14_a_result_that_stays_cut_is_an_error(provider: Qwen, service: DashScope) -> None:
     service.jobs.script = JobScript(cut_results=9)
 
     with pytest.raises(UnexpectedAnswerError, match="no JSON"):
@@ -593,7 +593,7 @@ def test_a_result_that_stays_cut_is_an_error(provider: Qwen, service: DashScope)
     assert len(fetches(service)) == 2
 
 
-def test_a_result_that_expired_says_so_and_the_job_gives_another_url(
+def test_j10_a_result_that_expired_says_so_and_the_job_gives_another_url(
     provider: Qwen, service: DashScope
 ) -> None:
     service.jobs.script = JobScript(expired_results=1)
@@ -613,7 +613,7 @@ def test_a_result_that_expired_says_so_and_the_job_gives_another_url(
 @pytest.mark.parametrize(
     ("ahead", "told"), [(7200.0, "2 h 00 min ahead of"), (-600.0, "10 min behind")]
 )
-def test_a_signature_that_a_wrong_clock_spoils_is_told_as_that(
+def test_s24_a_signature_that_a_wrong_clock_spoils_is_told_as_that(
     service: DashScope, time: Time, ahead: float, told: str
 ) -> None:
     provider = qwen_at(service, time, ahead=ahead)
@@ -663,7 +663,7 @@ def test_characters_that_are_none_are_told(provider: Qwen, service: DashScope) -
 
 
 @BOTH
-def test_a_job_whose_answer_was_lost_is_found_by_its_result(
+def test_j07_a_job_whose_answer_was_lost_is_found_by_its_result(
     provider: Qwen, service: DashScope, time: Time, name: str
 ) -> None:
     model, begun = resolve(name), since(time)
@@ -750,7 +750,9 @@ def test_only_what_is_pending_can_be_taken_back(provider: Qwen) -> None:
     assert caught.value.code == "UnsupportedOperation"
 
 
-def test_no_signed_url_and_no_key_stands_in_any_error(provider: Qwen, service: DashScope) -> None:
+def test_x05_no_signed_url_and_no_key_stands_in_any_error(
+    provider: Qwen, service: DashScope
+) -> None:
     model = resolve(FUN)
     status = finished(provider, provider.submit(at(URL), model, PLAIN), model)
     troubles = [

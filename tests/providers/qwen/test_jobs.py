@@ -131,7 +131,7 @@ def test_an_answer_without_a_usable_id_may_have_begun_a_job(task: Any) -> None:
 
 
 @pytest.mark.parametrize("task", ["../x", "..", "a/b", "", "a?b=c", "x" * 200])
-def test_an_id_that_would_lead_elsewhere_is_never_asked_for(task: str) -> None:
+def test_x08_an_id_that_would_lead_elsewhere_is_never_asked_for(task: str) -> None:
     with pytest.raises(UsageError, match="no id of a job"):
         task_path(task)
 
@@ -197,14 +197,14 @@ def test_a_job_that_succeeded_has_a_url_to_the_letter_and_what_was_billed(
     assert "Signature" not in repr(status)
 
 
-def test_an_unseen_word_for_the_state_is_kept_and_not_the_end() -> None:
+def test_j04_an_unseen_word_for_the_state_is_kept_and_not_the_end() -> None:
     status = told("job-unseen")
 
     assert status.said == "SUSPENDED"
     assert not status.state.ended
 
 
-def test_a_result_is_found_by_its_url_whatever_the_order() -> None:
+def test_j13_a_result_is_found_by_its_url_whatever_the_order() -> None:
     status = told("joblist-another-order")
 
     assert status.result_url is not None
@@ -229,7 +229,7 @@ def test_a_failure_without_a_reason_says_so() -> None:
     assert "no reason" in str(error)
 
 
-def test_a_part_that_succeeded_counts_whatever_is_said_of_the_whole() -> None:
+def test_j12_a_part_that_succeeded_counts_whatever_is_said_of_the_whole() -> None:
     part = {"file_url": URL, "transcription_url": "https://r.example/a", "subtask_status":
             "SUCCEEDED"}  # fmt: skip
     body = {"output": {"task_id": TASK, "task_status": "FAILED", "results": [part]}}
@@ -240,7 +240,7 @@ def test_a_part_that_succeeded_counts_whatever_is_said_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("name", ["job-silent", "joblist-silent", "joblist-silent-whole"])
-def test_a_recording_in_which_nobody_speaks_is_no_failure(name: str) -> None:
+def test_j15_a_recording_in_which_nobody_speaks_is_no_failure(name: str) -> None:
     status = told(name)
 
     assert status.no_speech

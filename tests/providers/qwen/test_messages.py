@@ -250,6 +250,17 @@ def test_a_stream_that_ends_with_an_error_raises_it(
     assert len(calls(service)) == 1
 
 
+def test_how_many_speakers_there_are_cannot_be_told_and_that_is_said(
+    provider: Qwen, service: DashScope
+) -> None:
+    options = Options(diarize=True, speakers=2)
+
+    transcript = provider.transcribe(audio_of(WELCOME), AUDIO31, options)
+
+    assert "it was not told a number" in transcript.warnings[0]
+    assert "speaker_count" not in calls(service)[0].json["parameters"]
+
+
 def test_speakers_are_told(provider: Qwen) -> None:
     transcript = provider.transcribe(audio_of(WELCOME), AUDIO31, Options(diarize=True))
 
