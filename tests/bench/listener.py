@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from websockets.sync.server import ServerConnection, serve
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench.processes import Process  # noqa: E402
+
 KEY = "sk-0123456789abcdef0123456789abcdef"
 SECOND = 32_000
 """Bytes of 16 kHz."""
@@ -106,30 +108,11 @@ def realtime(connection: ServerConnection, notes: Notes) -> None:
                  content_index=0, language="en", transcript=f"second {number}")  # fmt: skip
 
 
-class Listener:
+class Listener(Process):
     """The process, from outside."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        self.url = self._line()
-
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        super().__init__(__file__)
 
     def environment(self) -> dict[str, str]:
         """What points asrcli to it."""
@@ -137,15 +120,8 @@ class Listener:
 
     def report(self) -> dict[str, Any]:
         """What came and went since the last report."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("report\n")
-        self._process.stdin.flush()
-        found: dict[str, Any] = json.loads(self._line())
+        found: dict[str, Any] = self.told()
         return found
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
 
 
 def main() -> None:

@@ -1,19 +1,22 @@
-"""Run a command, and know how long it took and how much memory it and its children held."""
+"""Run a command, and know how long it took and what it held; keep a service running beside it."""
 
 from __future__ import annotations
 
 import compileall
+import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import asrcli
 
-__all__ = ["Ran", "environment", "held", "measured"]
+__all__ = ["Process", "Ran", "environment", "held", "measured"]
 
 _EVERY = 0.02
 
@@ -77,3 +80,42 @@ def held(root: int) -> int:
         except (OSError, ValueError):
             continue
     return total
+
+
+class Process:
+    """A service in a process of its own, seen from outside.
+
+    The script prints where it listens, and answers each line on its standard input by a line of
+    JSON about what has come since the last one. It ends with the block.
+    """
+
+    def __init__(self, script: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, script, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        self.url = self._line()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def told(self) -> Any:
+        """What came since the last time."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("tell\n")
+        self._process.stdin.flush()
+        return json.loads(self._line())
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()

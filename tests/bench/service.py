@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench.processes import Process  # noqa: E402
+
 GENERATION = "/api/v1/services/aigc/multimodal-generation/generation"
 ANSWER = {
     "request_id": "7d1b5f2e",
@@ -111,27 +113,11 @@ class Counts:
             }
 
 
-class Service:
+class Service(Process):
     """The process, from outside."""
 
     def __init__(self, *, delay: float) -> None:
-        command = [sys.executable, __file__, "--delay", str(delay)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        self.url = self._line()
-
-    def __enter__(self) -> Service:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        super().__init__(__file__, "--delay", str(delay))
 
     def environment(self) -> dict[str, str]:
         """What points asrcli, and the official SDK, to it."""
@@ -142,20 +128,12 @@ class Service:
 
     def report(self) -> dict[str, Any]:
         """What came since the last report."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("report\n")
-        self._process.stdin.flush()
-        found: dict[str, Any] = json.loads(self._line())
+        found: dict[str, Any] = self.told()
         return found
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
 
 
 def main() -> None:
     """Serve until standard input ends; each line on it asks for a report."""
-    sys.path.insert(0, str(ROOT))
     from tests.emulators.server import serve
 
     parser = argparse.ArgumentParser()

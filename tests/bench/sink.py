@@ -11,20 +11,19 @@ kind. What a body holds is not looked at; the tests do that, in front of the emu
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.bench.processes import Process  # noqa: E402
 from tests.bench.service import Counts  # noqa: E402
 from tests.emulators.server import serve  # noqa: E402
 from tests.emulators.service import Emulator  # noqa: E402
@@ -80,30 +79,11 @@ class Store(Emulator):
         return json.dumps([asdict(arrival) for arrival in found])
 
 
-class Sink:
+class Sink(Process):
     """The process, from outside."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        self.url = self._line()
-
-    def __enter__(self) -> Sink:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        super().__init__(__file__)
 
     def environment(self) -> dict[str, str]:
         """What points asrcli to it."""
@@ -114,14 +94,7 @@ class Sink:
 
     def arrivals(self) -> list[Arrival]:
         """The forms that came since the last time."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("tell\n")
-        self._process.stdin.flush()
-        return [Arrival(**row) for row in json.loads(self._line())]
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return [Arrival(**row) for row in self.told()]
 
 
 def main() -> None:
