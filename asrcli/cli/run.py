@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -265,6 +266,7 @@ class Run:
     def _fingerprint(self, first: Choice) -> Callable[[str], str]:
         wanted, request = self._wanted, self._request
 
+        @functools.cache
         def of(kind: str) -> str:
             return request.fingerprint(
                 format=kind,
@@ -396,10 +398,11 @@ class _Work:
         return self._memory.identify(found.path).digest
 
     def _write(self, item: _Item, recognized: Recognized, elapsed: float) -> None:
-        source = self._source(item.found) or ""
+        source = recognized.source or self._source(item.found) or ""
         for target in item.targets:
             replace = self._wanted.overwrite
-            if not replace and self._memory.is_ours(target.path):
+            is_new = not os.path.lexists(target.file)
+            if not replace and not is_new and self._memory.is_ours(target.path):
                 if self._memory.was_edited(target.path):
                     raise OutputError(
                         f"{target.path} was changed since asrcli wrote it",
@@ -408,7 +411,6 @@ class _Work:
                 replace = True
             # What lacks pieces is ours as well, and not finished.
             kind = self.fingerprint(target.format) if recognized.error is None else ""
-            is_new = not os.path.lexists(target.file)
 
             def announce(digest: str, target: Target = target, kind: str = kind) -> None:
                 # Killed right after it wrote a file, a run must find that it was its own.

@@ -50,6 +50,8 @@ class Recognized:
     """True if nothing had to be sent: it was answered before."""
     error: AsrError | None = None
     """Why pieces are missing, where the rest was wanted all the same."""
+    source: str = ""
+    """The hash of the file that it was made of, if it was an input as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,15 @@ class Recognizer:
             self.detail(f"{found.name}: {route} with {choice.model.id}, since {why}")
             options = self.options_for(choice)
             work = _Work(found.name, audio, identity, choice, options, watcher, found.file)
-            if route is Route.JOB:
-                return self._by_job(work)
-            if longest is not None:
-                return self._in_pieces(work, route, longest)
-            return self._whole(work, route)
+            done = self._carried_out(work, route, longest)
+            return replace(done, source=identity.digest) if own else done
+
+    def _carried_out(self, work: _Work, route: Route, longest: float | None) -> Recognized:
+        if route is Route.JOB:
+            return self._by_job(work)
+        if longest is not None:
+            return self._in_pieces(work, route, longest)
+        return self._whole(work, route)
 
     def plan(self, found: Input) -> Plan:
         """What would be done; nothing is sent, though a URL may be fetched."""
