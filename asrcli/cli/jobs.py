@@ -130,7 +130,12 @@ def wait(
     job_timeout: Annotated[
         float,
         option(
-            "--job-timeout", metavar="S", min=1, panel=opt.SENDING, help="Longest wait for a job."
+            "--job-timeout",
+            metavar="S",
+            min=1,
+            callback=opt.finite,
+            panel=opt.SENDING,
+            help="Longest wait for a job.",
         ),
     ] = 46_800.0,
     state: opt.StatePath = None,

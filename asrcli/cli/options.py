@@ -37,7 +37,7 @@ SHOWING = "What is shown"
 _LONGEST = 10_000_000
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     if value is not None and not value <= _LONGEST:
         raise typer.BadParameter(f"{value} is not a number up to {_LONGEST:,.0f}")
     return value
@@ -90,7 +90,7 @@ Timeout = Annotated[
     float,
     option(
         "--timeout", metavar="SECONDS", min=0,
-        callback=_finite, panel=SENDING,
+        callback=finite, panel=SENDING,
         help="Longest time for one call; 0 is no limit.",
     ),
 ]  # fmt: skip
@@ -104,7 +104,7 @@ RPM = Annotated[
         "--rpm",
         metavar="N",
         min=0.01,
-        callback=_finite,
+        callback=finite,
         panel=SENDING,
         help="Requests per minute, evenly spaced.",
     ),

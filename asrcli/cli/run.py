@@ -104,14 +104,15 @@ class Run:
 
     def __call__(self, names: Iterable[str], which: Filter) -> int:
         """Transcribe everything that is named; errors that concern all inputs are raised."""
-        inputs = self._inputs(names, which)
+        everything = self._inputs(names, which)
+        destination = self._destination(everything)
+        inputs, targets = self._targets(destination, everything)
         if not inputs:
             self._console.note("no input is in this shard")
             return 0
-        destination = self._destination(inputs)
         chooser = self._chooser(inputs, destination)
         first = chooser(None)
-        targets = self._targets(destination, inputs)
+        self._look_at(inputs, targets)
         memory = self._session.memory()
         recognizer = self._recognizer(chooser, first, destination, memory)
         if self._wanted.dry_run:
@@ -137,8 +138,7 @@ class Run:
                 "standard input is a terminal, and nothing comes from it",
                 hint="Pipe a recording into it, or name a file.",
             )
-        number, count = self._wanted.shard
-        return inputs if count == 1 else [i for i in inputs if in_shard(i, number, count)]
+        return inputs
 
     def _destination(self, inputs: Sequence[Input]) -> Destination:
         by_suffix, output = None, self._wanted.output
@@ -200,9 +200,23 @@ class Run:
         for warning in choice.warnings:
             self._console.note(warning)
 
-    def _targets(self, destination: Destination, inputs: Sequence[Input]) -> list[list[Target]]:
+    def _targets(
+        self, destination: Destination, inputs: Sequence[Input]
+    ) -> tuple[list[Input], list[list[Target]]]:
+        """The inputs of this shard, and where the results of each go.
+
+        The names are those of a run over all of them: two shards must not write the same file.
+        """
         suffixes = {name: writers.suffix_of(name) for name in writers.FORMATS}
         targets = destination.targets(inputs, suffixes)
+        number, count = self._wanted.shard
+        if count == 1:
+            return [*inputs], targets
+        places = [at for at, each in enumerate(inputs) if in_shard(each, number, count)]
+        return [inputs[at] for at in places], [targets[at] for at in places]
+
+    def _look_at(self, inputs: Sequence[Input], targets: Sequence[Sequence[Target]]) -> None:
+        """See what is there already, and make the folders that are not."""
         flat = [target for each in targets for target in each]
         self._taken = existing(flat)
         # The others need no look at the disk, and there may be 100,000 of them.
@@ -211,7 +225,6 @@ class Run:
         if not self._wanted.dry_run:
             for folder in prepare_folders(flat):
                 sweep(folder, now=time.time())
-        return targets
 
     def _refuse_existing(self, memory: Memory) -> None:
         """Raise for what stands in the way: all but results of earlier runs."""

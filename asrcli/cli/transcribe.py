@@ -145,7 +145,14 @@ def transcribe(
     ] = False,
     max_cost: Annotated[
         float | None,
-        option("--max-cost", metavar="USD", min=0, panel=opt.SENDING, help="Refuse to spend more."),
+        option(
+            "--max-cost",
+            metavar="USD",
+            min=0,
+            callback=opt.finite,
+            panel=opt.SENDING,
+            help="Refuse to spend more.",
+        ),
     ] = None,
     detach: Annotated[
         bool,
@@ -154,7 +161,12 @@ def transcribe(
     job_timeout: Annotated[
         float,
         option(
-            "--job-timeout", metavar="S", min=1, panel=opt.SENDING, help="Longest wait for a job."
+            "--job-timeout",
+            metavar="S",
+            min=1,
+            callback=opt.finite,
+            panel=opt.SENDING,
+            help="Longest wait for a job.",
         ),
     ] = 46_800.0,
     state: opt.StatePath = None,

@@ -356,7 +356,7 @@ class JobRunner:
         with self.memory.sending(
             order.model,
             host=self.provider.host,
-            seconds=order.seconds,
+            seconds=order.seconds * max(1, len(order.options.channels)),  # each is billed
             size=0,  # the upload before has counted them
             digest=order.digest,
         ) as entry:

@@ -139,6 +139,8 @@ def prepare_folders(targets: Iterable[Target]) -> list[Path]:
     """Make the folders that results go to; raises OutputError where one cannot be written."""
     folders = [Path(name) for name in dict.fromkeys(os.path.dirname(t.file) for t in targets)]
     for folder in folders:
+        if not folder.is_absolute() and not _here():
+            raise OutputError("the current folder is gone", hint="Change to another one.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -146,6 +148,14 @@ def prepare_folders(targets: Iterable[Target]) -> list[Path]:
         if not os.access(folder, os.W_OK):
             raise OutputError(f"cannot write into the folder {folder}")
     return folders
+
+
+def _here() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _file_of(path: str) -> tuple[int, int] | None:

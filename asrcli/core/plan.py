@@ -120,10 +120,14 @@ def plan(
     *,
     timed: bool = False,
     apart: bool = False,
+    billed_channels: int = 1,
     speech: float | None = None,
     pieces: int | None = None,
 ) -> Plan:
-    """The plan for a recording; `speech` and `pieces` are known where it was listened to."""
+    """The plan for a recording; `speech` and `pieces` are known where it was listened to.
+
+    A service that takes channels apart itself bills each of them (`billed_channels`).
+    """
     model = choice.model
     route, why, longest = way(audio, model, changes, timed=timed, apart=apart)
     channels = audio.channels if apart else 1
@@ -144,7 +148,7 @@ def plan(
         pieces=count if longest is not None else None,
         requests=0 if route is Route.HERE else count,
         bytes=size,
-        cost=cost_of(model, sent),
+        cost=cost_of(model, sent * billed_channels),
     )
 
 

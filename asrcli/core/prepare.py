@@ -40,9 +40,11 @@ class Changes:
 
     channel: int | None = None
     normalize: bool = False
+    mix: bool = False
+    """All channels as one, for a service that would else hear the first alone."""
 
     def __bool__(self) -> bool:
-        return self.channel is not None or self.normalize
+        return self.channel is not None or self.normalize or self.mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def _reasons(audio: AudioFile, model: Model, changes: Changes) -> Iterator[str]:
         yield f"track {audio.track} was asked for"
     if changes.channel is not None:
         yield f"channel {changes.channel} was asked for"
+    if changes.mix:
+        yield f"{model.id} hears one of {audio.channels} channels, and all are wanted"
     if changes.normalize:
         yield "normalizing was asked for"
 

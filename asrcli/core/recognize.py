@@ -125,10 +125,15 @@ class Recognizer:
             return Plan(choice, Route.REFERENCE, "the service reads it itself", requests=1)
         with self.opener.opened(found) as audio:
             choice = self.choose(audio)
-            apart = self._apart(choice)
-            made = plan(audio, choice, self.changes, timed=self.timed, apart=apart)
             identity = self.memory.identify(audio.path, cached=audio.path == found.path)
             work = _Work(found.name, audio, identity, choice, self.options_for(choice), Watcher())
+            if _is_job(choice.model):
+                one, work = self._as_job(work)
+                billed = max(1, len(work.options.channels))
+                made = plan(audio, choice, one.changes, billed_channels=billed)
+                return replace(made, known=self.asker.known(one._key(work)) is not None)
+            apart = self._apart(choice)
+            made = plan(audio, choice, self.changes, timed=self.timed, apart=apart)
             if made.longest is None:
                 return replace(made, known=self.asker.known(self._key(work)) is not None)
             key = self._pieces_key(work, made.route, made.longest)
@@ -268,32 +273,37 @@ class Recognizer:
             "track": self.opener.track or None,
             "channel": self.changes.channel,
             "normalize": self.changes.normalize or None,
+            "mix": self.changes.mix or None,
             "host": self.asker.place,
         }
         return request_key(work.identity.digest, work.choice.model, work.options, **changes, **more)
 
     # --- as a job ---------------------------------------------------------------------------------
 
-    def _by_job(self, work: _Work) -> Recognized:
-        assert self.jobs is not None
-        options = work.options
-        changes = self.changes
+    def _as_job(self, work: _Work) -> tuple[Recognizer, _Work]:
+        """With what the service is to do about channels, and what is left to us.
+
+        A service that takes them apart does so itself; one that was told nothing hears the first
+        alone, so they are mixed before.
+        """
+        changes, options = self.changes, work.options
         if Feature.CHANNELS in work.choice.model.features:
-            # The service takes channels apart itself: no need to convert for that.
             wanted = self._channels(work.audio, apart=self.apart)
-            if changes.channel is not None:
-                wanted = [changes.channel]
             options = replace(options, channels=tuple(c for c in wanted if c is not None))
             changes = replace(changes, channel=None)
-        work = replace(work, options=options)
+        mixed = work.audio.channels > 1 and changes.channel is None and not options.channels
+        return replace(self, changes=replace(changes, mix=mixed)), replace(work, options=options)
+
+    def _by_job(self, work: _Work) -> Recognized:
+        assert self.jobs is not None
+        one, work = self._as_job(work)
         notes: list[str] = []
-        one = replace(self, changes=changes)
         with one._prepared(work, notes) as make:
             answered = self.jobs.run(
                 one._key(work),
                 make,
                 work.choice.model,
-                options,
+                work.options,
                 name=work.name,
                 digest=work.identity.digest,
                 seconds=work.audio.duration,

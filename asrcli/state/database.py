@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from asrcli.errors import LockedError, OutputError
+from asrcli.errors import ConfigurationError, LockedError, OutputError
 from asrcli.state import schema
 from asrcli.state.locks import KernelLock
 
@@ -29,6 +29,7 @@ _ATTEMPTS = 5
 """How often in a row the file may vanish or be found damaged."""
 _LEAST_BYTES = 512
 """The smallest page of SQLite, which takes anything shorter for a new file, and overwrites it."""
+_MAGIC = b"SQLite format 3\0"
 _FRESH = 0.05
 """Seconds for which it is taken for granted that the file is where it was."""
 _PROBE_BYTES = 65_536
@@ -284,6 +285,11 @@ class Database:
             with self._alone():
                 if damaged is None or _identity(self.path) != damaged:
                     return
+                if self._is_of_another_kind():
+                    raise ConfigurationError(
+                        f"{self.path} is no state database, and is left alone",
+                        hint="--state names a file that asrcli may make.",
+                    )
                 aside = self._with(f".damaged-{time.time_ns()}")
                 # The log goes first: what is written to one beside no file would be taken along.
                 with contextlib.suppress(FileNotFoundError):
@@ -293,6 +299,13 @@ class Database:
         except OSError as error:
             self._fail(error)
         self._warn(f"the state database was damaged; it is now {aside}, and a new one begins")
+
+    def _is_of_another_kind(self) -> bool:
+        """True for what was never a database: a recording, say, that was named by mistake."""
+        with self.path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+        named = self.path.suffix in {"", ".db", ".sqlite", ".sqlite3"}
+        return bool(head) and head != _MAGIC and not named and not self._with("-wal").exists()
 
     def _with(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)

@@ -703,3 +703,25 @@ def test_every_input_is_in_one_shard_and_in_the_same_one_elsewhere(
     assert shard("there/below", "2/3") == here[1]
     assert run("transcribe", "x.wav", "--shard", "0/3").status == 2
     assert run("transcribe", "x.wav", "--shard", "4/3").status == 2
+
+
+def test_results_are_called_the_same_whatever_the_shards(
+    qwen: Served[DashScope], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        shutil.copy(recording("number").path, folder / f"x{number}.wav")
+        (folder / f"x{number}.flac").write_bytes(recording("letter").path.read_bytes())
+    command = ("transcribe", "-m", "qwen3-asr-flash", folder)
+
+    run(*command, "-o", tmp_path / "whole", env=qwen.env)
+    for shard in ("1/3", "2/3", "3/3"):
+        run(*command, "-o", tmp_path / "shards", "--shard", shard, env=qwen.env)
+
+    whole, shards = (
+        {path.name: path.read_text("utf-8") for path in (tmp_path / name).iterdir()}
+        for name in ("whole", "shards")
+    )
+    assert len(whole) == 8
+    assert shards == whole

@@ -19,7 +19,7 @@ from tests.emulators.dashscope.scripts import NEVER, JobScript
 from tests.emulators.service import Received
 from tests.emulators.troubles import Gate
 from tests.program import COMMAND, Ran, environment, run
-from tests.recordings import concatenate, recording
+from tests.recordings import concatenate, recording, side_by_side, silence
 
 SUBMIT = "/api/v1/services/audio/asr/transcription"
 POLLS = "GET /api/v1/tasks/?*"
@@ -493,3 +493,47 @@ def test_help_begins_with_examples(command: list[str]) -> None:
 
     assert ran.status == 0
     assert ran.out.index("Examples:") < ran.out.index("Options")
+
+
+# --- channels -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    """Two sides, one channel each: one speaks, then the other."""
+    one, other = (recording(name).path for name in ("welcome", "number"))
+    later = concatenate([silence(12.0, tmp_path / "pause.wav"), other], tmp_path / "later.wav")
+    return side_by_side([one, later], tmp_path / "call.wav")
+
+
+@pytest.mark.parametrize("model", ["fun-asr", "qwen3-asr-flash-filetrans"])
+def test_a_service_that_hears_one_channel_alone_is_given_all_of_them_as_one(
+    qwen: Served[DashScope], call: Path, model: str
+) -> None:
+    ran = run("transcribe", "-m", model, call, env=qwen.env)
+
+    assert ran.status == 0, ran.err
+    heard = " ".join(ran.out.split())
+    assert recording("welcome").text in heard
+    assert recording("number").text in heard
+
+
+def test_each_channel_that_a_job_takes_apart_is_counted_in_what_it_costs(
+    qwen: Served[DashScope], call: Path
+) -> None:
+    asked = ("transcribe", "-n", "-f", "json", "-m", "qwen3-asr-flash-filetrans", call)
+
+    together = run(*asked, env=qwen.env)
+    apart = run(*asked, "--split-channels", env=qwen.env)
+
+    costs = [json.loads(ran.out.splitlines()[0])["cost"] for ran in (together, apart)]
+    assert costs[1] == pytest.approx(2 * costs[0], rel=0.01)
+
+
+def test_no_number_of_dollars_or_seconds_is_no_limit(qwen: Served[DashScope], call: Path) -> None:
+    for option in ("--max-cost", "--job-timeout"):
+        ran = run("transcribe", option, "nan", call, env=qwen.env)
+
+        assert ran.status == 2
+        assert "nan" in ran.err
+    assert not qwen.server.connections_opened

@@ -260,3 +260,16 @@ def test_d10_a_million_rows_are_no_burden(qwen: Served[DashScope], tmp_path: Pat
     assert [json.loads(line)["reused"] for line in out.splitlines()] == [True] * len(made)
     assert calls(qwen) == len(made)
     assert most < 300_000_000
+
+
+def test_a_recording_that_is_named_as_the_state_is_left_alone(
+    qwen: Served[DashScope], welcome: Path
+) -> None:
+    before = welcome.read_bytes()
+
+    ran = run("transcribe", "-m", "qwen3-asr-flash", "--state", welcome, welcome, env=qwen.env)
+
+    assert ran.status == 2, ran.err
+    assert "no state database" in ran.err
+    assert welcome.read_bytes() == before
+    assert not qwen.server.connections_opened
