@@ -49,7 +49,7 @@ _TICK = 0.2
 """Seconds; no wait is longer without a look at whether the run goes on."""
 _FIRST_SECONDS = 30.0
 """The first pieces are short, so that the first calls leave early."""
-_SHORTEST_CUT = 60.0
+_SHORTEST_CUT = 20.0
 """Seconds; a shorter piece that is refused for its length is not cut again."""
 _NORMAL_SECONDS = 300.0
 """Gain is changed in memory, so only of clips up to this length."""

@@ -189,7 +189,7 @@ def test_s13_pieces_that_are_too_large_are_made_smaller_once(
     assert (ran.status, ran.out.split()) == (0, words()), ran.err
     statuses = [request.status for request in qwen.service.requests]
     assert statuses.count(413) == 1
-    assert statuses.count(200) == 4  # one for each of three pieces, but two for the second
+    assert statuses.count(200) == 7  # one for each of six pieces, but two for the second
 
 
 def test_s14_a_format_that_is_refused_is_sent_once_more_in_another(
